@@ -1,0 +1,73 @@
+# Plumm: `make run` serves, `make test` tests; both set up whatever they need first.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --quiet --disable-pip-version-check
+
+# What each step depends on: nothing is done again that did not change.
+NATIVE := $(shell find media scripts -name '*.pyx' -o -name '*.pxd')
+PAGES  := $(shell find static -type f -not -path '*/node_modules/*' -not -path '*/dist/*' -not -path '*/test/*')
+
+.DELETE_ON_ERROR:
+.PHONY: run test check fmt build bench clean help
+
+run: build ## Set up what is missing, then serve on http://127.0.0.1:8080
+	@exec $(BIN)/plumm serve
+
+test: build $(VENV)/.dev static/node_modules/.ready ## Install what tests need, then run all tests
+	@scripts/test_tools.sh
+	@cd static && npm run --silent test
+	@$(BIN)/python -m pytest
+
+check: build $(VENV)/.dev static/node_modules/.ready ## Lint and type-check everything
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-timing-info 2>/dev/null || $(BIN)/lint-imports
+	@cd static && npm run --silent check
+
+fmt: $(VENV)/.dev static/node_modules/.ready ## Format everything
+	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
+	@cd static && npm run --silent format
+
+build: $(VENV)/.native static/dist/.built ## The relay and the browser code
+
+bench: build $(VENV)/.dev ## Measure, as ratios to yardsticks in the same run
+	@scripts/test_tools.sh
+	@$(BIN)/python -m scripts.bench
+
+clean: ## Remove everything that was built or installed here (not .plumm, the data)
+	@rm -rf $(VENV) build static/dist static/node_modules *.egg-info
+	@find media scripts \( -name '*.so' -o -name '*.c' \) -delete
+
+help: ## This list
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+$(VENV)/.runtime: pyproject.toml constraints.txt
+	@scripts/requirements.sh $(PYTHON)
+	@test -x $(BIN)/python || { echo "· Making the virtual environment"; $(PYTHON) -m venv $(VENV); }
+	@echo "· Installing Python packages and compiling the relay (about a minute, once)"
+	@$(PIP) install -c constraints.txt setuptools Cython
+	@$(PIP) install -c constraints.txt --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.runtime
+	@echo "· Installing the packages that tests and checks need"
+	@$(PIP) install -c constraints.txt --no-build-isolation -e '.[dev]'
+	@touch $@
+
+$(VENV)/.native: $(VENV)/.runtime $(NATIVE)
+	@echo "· Compiling what changed in the relay"
+	@$(BIN)/python -c "from setuptools import setup; setup()" -q build_ext --inplace
+	@touch $@
+
+static/node_modules/.ready: static/package.json static/package-lock.json
+	@scripts/requirements.sh $(PYTHON)
+	@echo "· Installing browser packages"
+	@cd static && npm ci --silent --no-audit --no-fund
+	@touch $@
+
+static/dist/.built: static/node_modules/.ready $(PAGES)
+	@echo "· Building the pages"
+	@cd static && npm run --silent build
+	@touch $@

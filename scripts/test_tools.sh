@@ -1,0 +1,21 @@
+#!/bin/sh
+# The Debian packages that tests use: installed when we are root, else named.
+set -eu
+missing=""
+need() { command -v "$1" >/dev/null || missing="$missing $2"; }
+
+need chromium chromium
+need fc-list fontconfig
+[ -d /usr/share/fonts/truetype/dejavu ] || missing="$missing fonts-dejavu-core"
+
+[ -n "$missing" ] || exit 0
+if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    echo "· Installing Debian packages for the tests:$missing"
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get update -qq
+    # shellcheck disable=SC2086  # a list of names
+    apt-get install -y -qq --no-install-recommends $missing >/dev/null
+else
+    echo "plumm: the tests need these Debian packages:$missing" >&2
+    exit 1
+fi
