@@ -1,0 +1,272 @@
+"""The answer to an offer, and what the relay is to do about it. Pure.
+
+An answer has the offer's sections in the offer's order. What the browser sends in becomes
+recvonly; what it receives in becomes sendonly where a slot feeds it and inactive where none
+does; what was stopped or is not relayed is rejected (RFC 8829, 5.3.1). Whether both sides of a
+renegotiation fit together is the browser's business: each offer is answered by itself.
+"""
+
+import ipaddress
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from media.codec import Codec
+from media.offer import EXTENSIONS, Direction, Extension, Offer, OfferedCodec, OfferedSection
+
+_URIS = {name: uri for uri, name in EXTENSIONS.items()}
+
+# What is accepted in sections the browser sends in. Both browsers need transport-cc in audio
+# and in video for the sender's bandwidth estimate.
+_UPLINK_EXTENSIONS = {
+    "audio": ("mid", "audio_level", "twcc"),
+    "video": ("mid", "rid", "repaired_rid", "twcc", "video_orientation", "dependency_descriptor"),
+}
+_UPLINK_FEEDBACK = {
+    "audio": ("transport-cc",),
+    "video": ("transport-cc", "ccm fir", "nack", "nack pli"),
+}
+# What is accepted in sections it receives in: not transport-cc, so that browsers do not spend
+# feedback on it; not the dependency descriptor, whose frame numbers would jump at a change of
+# source.
+_DOWNLINK_EXTENSIONS = {"audio": ("mid", "audio_level"), "video": ("mid", "video_orientation")}
+_DOWNLINK_FEEDBACK = {"audio": (), "video": ("ccm fir", "nack", "nack pli")}
+
+# What an extension's direction is called from the other side (RFC 8285, 6).
+_MIRRORED: Mapping[Direction, Direction] = {
+    "sendonly": "recvonly",
+    "recvonly": "sendonly",
+    "sendrecv": "sendrecv",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """What one recvonly section of a browser receives: one stream, whatever feeds it.
+
+    ssrc: 1..2**32-1, kept for the slot's life. The ids are tokens of at most 64 characters.
+    """
+
+    ssrc: int
+    stream_id: str
+    track_id: str
+    cname: str
+
+    def __post_init__(self) -> None:
+        if not 0 < self.ssrc < 2**32:
+            raise ValueError(f"not an SSRC: {self.ssrc}")
+        for token in (self.stream_id, self.track_id, self.cname):
+            if not re.fullmatch(r"[0-9A-Za-z_.-]{1,64}", token):
+                raise ValueError(f"not a token: {token!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class ServerDescription:
+    """Our side of one connection.
+
+    session_id: 0..2**63-1, fixed; version: grows with each answer (RFC 8866, 5.2).
+    fingerprint: of the certificate, sha-256, "AA:BB:…".
+    candidates: (IP address, UDP port), at least one, the best first.
+    """
+
+    session_id: int
+    version: int
+    ufrag: str
+    pwd: str = field(repr=False)
+    fingerprint: str
+    candidates: tuple[tuple[str, int], ...]
+
+    def __post_init__(self) -> None:
+        if not self.candidates:
+            raise ValueError("a server needs a candidate")
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """A section the browser sends in. ssrcs, rtx_ssrcs: as announced, often none (simulcast)."""
+
+    mid: str
+    kind: Literal["audio", "video"]
+    ssrcs: tuple[int, ...]
+    rtx_ssrcs: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What an answer agrees to.
+
+    codecs: payload type -> codec, for both directions.
+    rtx: retransmission payload type -> payload type it repairs.
+    extensions: name -> id, of every section; names as in media.offer.EXTENSIONS.
+    slots: by mid, those that an accepted section receives.
+    """
+
+    codecs: Mapping[int, Codec]
+    rtx: Mapping[int, int]
+    extensions: Mapping[str, int]
+    publications: tuple[Publication, ...]
+    slots: Mapping[str, Slot]
+
+
+@dataclass(frozen=True, slots=True)
+class _Section:
+    """One accepted section of the answer."""
+
+    offered: OfferedSection
+    direction: Direction
+    slot: Slot | None
+    extensions: tuple[Extension, ...]
+    rtx: Mapping[int, int]
+
+
+def make_answer(
+    offer: Offer, ours: ServerDescription, slots: Mapping[str, Slot]
+) -> tuple[str, Plan]:
+    """The SDP answer to an offer, and its plan.
+
+    slots: by mid; one whose section is not recvonly is not used.
+    """
+    accepted = {
+        section.mid: _accept(section, slots.get(section.mid))
+        for section in offer.sections
+        if section.acceptable
+    }
+    lines = list(_session_lines(offer, ours))
+    for section in offer.sections:
+        if section.mid in accepted:
+            first = section.mid == offer.bundle[0]
+            lines += _section_lines(accepted[section.mid], ours, first=first)
+        else:
+            lines += _rejected_lines(section)
+    return "".join(f"{line}\r\n" for line in lines), _plan(list(accepted.values()))
+
+
+def _accept(offered: OfferedSection, slot: Slot | None) -> _Section:
+    uplink = offered.sends
+    slot = slot if offered.direction == "recvonly" else None
+    wanted = (_UPLINK_EXTENSIONS if uplink else _DOWNLINK_EXTENSIONS)[offered.kind]
+    usable = (None, "sendrecv", "sendonly" if uplink else "recvonly")
+    return _Section(
+        offered=offered,
+        direction="recvonly" if uplink else "sendonly" if slot else "inactive",
+        slot=slot,
+        extensions=tuple(
+            replace(each, direction=each.direction and _MIRRORED[each.direction])
+            for each in offered.extensions
+            if each.name in wanted and each.direction in usable
+        ),
+        rtx={
+            codec.rtx: codec.payload_type
+            for codec in offered.codecs
+            if uplink and codec.rtx is not None
+        },
+    )
+
+
+def _plan(accepted: list[_Section]) -> Plan:
+    return Plan(
+        codecs={
+            codec.payload_type: codec.codec
+            for section in accepted
+            for codec in section.offered.codecs
+        },
+        rtx={rtx: repaired for section in accepted for rtx, repaired in section.rtx.items()},
+        extensions={each.name: each.id for section in accepted for each in section.extensions},
+        publications=tuple(
+            Publication(
+                mid=section.offered.mid,
+                kind="audio" if section.offered.kind == "audio" else "video",
+                ssrcs=section.offered.ssrcs,
+                rtx_ssrcs=section.offered.rtx_ssrcs,
+            )
+            for section in accepted
+            if section.direction == "recvonly"
+        ),
+        slots={section.offered.mid: section.slot for section in accepted if section.slot},
+    )
+
+
+# Lines
+
+
+def _connection(ip: str) -> str:
+    return f"IN IP{ipaddress.ip_address(ip).version} {ip}"
+
+
+def _session_lines(offer: Offer, ours: ServerDescription) -> Iterator[str]:
+    yield "v=0"
+    yield f"o=- {ours.session_id} {ours.version} {_connection(ours.candidates[0][0])}"
+    yield "s=-"
+    yield "t=0 0"
+    yield "a=ice-lite"
+    if offer.bundle:
+        yield f"a=group:BUNDLE {' '.join(offer.bundle)}"
+    if offer.mixed_extensions:
+        yield "a=extmap-allow-mixed"
+    yield "a=msid-semantic: WMS *"
+
+
+def _rejected_lines(section: OfferedSection) -> Iterator[str]:
+    yield f"m={section.media} 0 {section.protocol} {section.format}"
+    yield "c=IN IP4 0.0.0.0"
+    if section.mid:
+        yield f"a=mid:{section.mid}"
+    yield "a=inactive"
+
+
+def _section_lines(section: _Section, ours: ServerDescription, *, first: bool) -> Iterator[str]:
+    """first: whether this is the section whose transport all the bundle uses."""
+    offered = section.offered
+    repairs = {repaired: rtx for rtx, repaired in section.rtx.items()}
+    payload_types = [
+        str(payload_type)
+        for codec in offered.codecs
+        for payload_type in (codec.payload_type, repairs.get(codec.payload_type))
+        if payload_type is not None
+    ]
+    ip, port = ours.candidates[0]
+    yield f"m={offered.media} {port} {offered.protocol} {' '.join(payload_types)}"
+    yield f"c={_connection(ip)}"
+    if first:
+        yield from _candidate_lines(ours)
+    yield f"a=ice-ufrag:{ours.ufrag}"
+    yield f"a=ice-pwd:{ours.pwd}"
+    yield f"a=fingerprint:sha-256 {ours.fingerprint}"
+    yield "a=setup:passive"
+    yield f"a=mid:{offered.mid}"
+    for extension in section.extensions:
+        direction = f"/{extension.direction}" if extension.direction else ""
+        yield f"a=extmap:{extension.id}{direction} {_URIS[extension.name]}"
+    yield f"a={section.direction}"
+    yield "a=rtcp-mux"
+    if offered.reduced_size_rtcp:
+        yield "a=rtcp-rsize"
+    feedback = (_UPLINK_FEEDBACK if offered.sends else _DOWNLINK_FEEDBACK)[offered.kind]
+    for codec in offered.codecs:
+        yield from _codec_lines(codec, repairs.get(codec.payload_type), feedback)
+    if section.slot:
+        yield f"a=msid:{section.slot.stream_id} {section.slot.track_id}"
+        yield f"a=ssrc:{section.slot.ssrc} cname:{section.slot.cname}"
+
+
+def _candidate_lines(ours: ServerDescription) -> Iterator[str]:
+    for rank, (ip, port) in enumerate(ours.candidates):
+        # 126: type preference of a host candidate; 255: 256 - component 1 (RFC 8445, 5.1.2.1).
+        priority = (126 << 24) + ((65535 - rank) << 8) + 255
+        yield f"a=candidate:{rank + 1} 1 udp {priority} {ip} {port} typ host"
+    yield "a=end-of-candidates"
+
+
+def _codec_lines(
+    offered: OfferedCodec, rtx: int | None, feedback: tuple[str, ...]
+) -> Iterator[str]:
+    yield f"a=rtpmap:{offered.payload_type} {offered.codec.rtpmap}"
+    for name in feedback:
+        if name in offered.feedback:
+            yield f"a=rtcp-fb:{offered.payload_type} {name}"
+    if offered.fmtp:
+        yield f"a=fmtp:{offered.payload_type} {offered.fmtp}"
+    if rtx is not None:
+        yield f"a=rtpmap:{rtx} rtx/{offered.codec.clock_rate}"
+        yield f"a=fmtp:{rtx} apt={offered.payload_type}"

@@ -1,0 +1,273 @@
+"""One browser's connection: its negotiation, its ICE and DTLS, its handle in the relay.
+
+Owned by the Sfu, on the event loop. A Peer knows nothing of rooms: it has tracks that the
+browser sends and seats that it receives in; whom a seat shows is the Sfu's business.
+"""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal, NamedTuple
+from zlib import crc32
+
+from media.answerer import Plan, Publication, ServerDescription, Slot, make_answer
+from media.codec import Codec
+from media.dtls import Certificate, DtlsServer
+from media.errors import BadOffer
+from media.ice_lite import Address, Credentials, IceLite
+from media.offer import Offer
+from media.relay import Relay
+
+log = logging.getLogger(__name__)
+
+Kind = Literal["audio", "video"]
+PeerState = Literal["connecting", "connected", "lost"]
+
+# A session id is any 63-bit number (RFC 8829, 5.2.1); one bit less never looks negative.
+_SDP_SESSION_BITS: Final = 62
+
+
+class Seat(NamedTuple):
+    """A place to receive in. Audio and video of one number belong to one participant."""
+
+    kind: Kind
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reception:
+    """A seat's section in this connection, and the relay's subscription that feeds it."""
+
+    mid: str
+    slot: Slot
+    subscription: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A section the browser sends in, and the relay's track for it."""
+
+    publication: Publication
+    track: int
+
+
+class Peer:
+    """The server's side of one RTCPeerConnection."""
+
+    def __init__(
+        self,
+        relay: Relay,
+        certificate: Certificate,
+        candidates: Sequence[Address],
+        on_state: Callable[[PeerState], None],
+    ) -> None:
+        self._relay = relay
+        self._certificate = certificate
+        self._candidates = tuple(candidates)
+        self._on_state = on_state
+        self._state: PeerState = "connecting"
+        self._sdp_session_id = secrets.randbits(_SDP_SESSION_BITS)
+        self._sdp_version = 0
+        self._cname = secrets.token_urlsafe(9)
+        self._ice: IceLite | None = None
+        self._fingerprints: tuple[tuple[str, str], ...] = ()
+        self._dtls = DtlsServer(certificate, self._send_dtls)
+        self._dtls_task: asyncio.Task[None] | None = None
+        self._secured = False
+        self.handle = relay.add_peer()
+        self.sent: dict[str, Sent] = {}
+        """By mid: what the browser sends."""
+        self.receptions: dict[Seat, Reception] = {}
+        """By seat: where the browser receives."""
+
+    def negotiate(self, offer: Offer) -> str:
+        """Answer one offer of this connection, and make the relay follow it.
+
+        A recvonly section gets the lowest free seat of its kind when it is first seen and keeps
+        it, SSRC and all, while it stays recvonly.
+        Raises BadOffer, and then nothing has changed.
+        """
+        if self._fingerprints and self._fingerprints != offer.fingerprints:
+            raise BadOffer("the fingerprint changed within one connection")
+        local = self._credentials_for(offer)
+        slots = self._slots_for(offer)
+        answer, plan = make_answer(
+            offer,
+            ServerDescription(
+                session_id=self._sdp_session_id,
+                version=self._sdp_version,
+                ufrag=local.ufrag,
+                pwd=local.pwd,
+                fingerprint=self._certificate.fingerprint,
+                candidates=self._candidates,
+            ),
+            {mid: slot for mid, (_, slot) in slots.items()},
+        )
+        self._sdp_version += 1
+        self._fingerprints = offer.fingerprints
+        self._follow_ice(local, offer.ice_ufrag)
+        self._relay.configure_peer(
+            self.handle,
+            {number: (codec.family, _variant(codec)) for number, codec in plan.codecs.items()},
+            plan.rtx,
+            plan.extensions,
+        )
+        self._follow_publications(plan)
+        self._follow_slots(plan, slots)
+        return answer
+
+    # Datagrams, as the relay hands them up
+
+    def receive_stun(self, data: bytes, address: Address, now: float) -> None:
+        """A binding request for one of our ufrags, not authenticated yet."""
+        verdict = self._ice.receive(data, address, now) if self._ice is not None else None
+        if verdict is None:
+            return
+        # Bound only now that MESSAGE-INTEGRITY passed: nobody else's datagram reaches DTLS.
+        self._relay.bind(self.handle, address)
+        if verdict.select:
+            self._relay.select(self.handle, address)
+        if verdict.retired is not None:
+            self._relay.forget(verdict.retired)
+        self._relay.send(address, verdict.reply)
+        if self._secured:
+            self._set_state("connected")
+
+    def receive_dtls(self, data: bytes) -> None:
+        """A DTLS record from an address that is bound to this peer."""
+        if self._dtls_task is None:
+            self._dtls_task = asyncio.create_task(self._secure())
+            self._dtls_task.add_done_callback(_log_failure)
+        self._dtls.feed(data)
+
+    def check_consent(self, now: float) -> None:
+        """Stop sending where no valid check came for 30 s; a later check brings it back."""
+        if self._ice is not None and self._ice.selected and not self._ice.has_consent(now):
+            self._ice.lose_consent()
+            self._relay.select(self.handle, None)
+            self._set_state("lost")
+
+    def detach(self) -> None:
+        """Leave the relay: when this returns, no packet goes to or comes from the browser."""
+        if self._dtls_task is not None:
+            self._dtls_task.cancel()
+        self._relay.remove_peer(self.handle)
+
+    async def say_goodbye(self) -> None:
+        """After detach(): close the DTLS association, so that the browser knows at once."""
+        if self._dtls_task is not None:
+            await asyncio.wait([self._dtls_task])
+        await self._dtls.stop()
+
+    # The steps of a negotiation
+
+    def _credentials_for(self, offer: Offer) -> Credentials:
+        """A changed ufrag is an ICE restart and wants new credentials (RFC 8839, 4.4.1.1.1)."""
+        if self._ice is not None and self._ice.remote_ufrag == offer.ice_ufrag:
+            return self._ice.local
+        return Credentials.generate()
+
+    def _follow_ice(self, local: Credentials, remote_ufrag: str) -> None:
+        if self._ice is None:
+            self._ice = IceLite(local, remote_ufrag)
+        elif self._ice.local != local:
+            dropped = self._ice.restart(local, remote_ufrag)
+            if dropped is not None:
+                self._relay.forget(dropped)
+        else:
+            return
+        self._relay.expect(self.handle, local.ufrag)
+
+    def _slots_for(self, offer: Offer) -> dict[str, tuple[Seat, Slot]]:
+        held = {reception.mid: seat for seat, reception in self.receptions.items()}
+        receiving = [s for s in offer.sections if s.acceptable and s.direction == "recvonly"]
+        slots: dict[str, tuple[Seat, Slot]] = {}
+        for section in receiving:
+            if section.mid in held and held[section.mid].kind == section.kind:
+                seat = held[section.mid]
+                slots[section.mid] = (seat, self.receptions[seat].slot)
+        taken = {seat for seat, _ in slots.values()}
+        for section in receiving:
+            if section.mid in slots or section.kind == "other":
+                continue
+            seat = _lowest_free(section.kind, taken)
+            taken.add(seat)
+            slots[section.mid] = (seat, self._new_slot(seat))
+        return slots
+
+    def _new_slot(self, seat: Seat) -> Slot:
+        # One stream for the two sections of a seat: browsers keep its lips in step (RFC 8830, 2).
+        return Slot(
+            ssrc=secrets.randbelow(0xFFFF_FFFE) + 1,
+            stream_id=f"seat-{seat.number}",
+            track_id=f"seat-{seat.number}-{seat.kind}",
+            cname=self._cname,
+        )
+
+    def _follow_publications(self, plan: Plan) -> None:
+        offered = {publication.mid: publication for publication in plan.publications}
+        for mid, sent in list(self.sent.items()):
+            if offered.get(mid) != sent.publication:
+                self._relay.remove_track(sent.track)
+                del self.sent[mid]
+        for mid, publication in offered.items():
+            if mid not in self.sent:
+                track = self._relay.add_track(
+                    self.handle, publication.kind, mid, publication.ssrcs, publication.rtx_ssrcs
+                )
+                self.sent[mid] = Sent(publication, track)
+
+    def _follow_slots(self, plan: Plan, slots: Mapping[str, tuple[Seat, Slot]]) -> None:
+        active = {seat: (mid, slot) for mid, (seat, slot) in slots.items() if mid in plan.slots}
+        for seat, reception in list(self.receptions.items()):
+            if active.get(seat) != (reception.mid, reception.slot):
+                self._relay.remove_subscription(reception.subscription)
+                del self.receptions[seat]
+        for seat, (mid, slot) in active.items():
+            if seat not in self.receptions:
+                subscription = self._relay.add_subscription(self.handle, seat.kind, mid, slot.ssrc)
+                self.receptions[seat] = Reception(mid, slot, subscription)
+
+    # DTLS
+
+    async def _secure(self) -> None:
+        """From the first ClientHello to the end of the association."""
+        keys = await self._dtls.handshake(self._fingerprints)
+        if keys is None:
+            self._set_state("lost")
+            return
+        self._relay.set_keys(self.handle, keys.profile, keys.receive_key, keys.send_key)
+        self._secured = True
+        self._set_state("connected")
+        await self._dtls.closed()
+        self._secured = False
+        self._relay.select(self.handle, None)
+        self._set_state("lost")
+
+    def _send_dtls(self, data: bytes) -> None:
+        if self._ice is not None and self._ice.selected is not None:
+            self._relay.send(self._ice.selected, data)
+
+    def _set_state(self, state: PeerState) -> None:
+        if state != self._state:
+            self._state = state
+            self._on_state(state)
+
+
+def _variant(codec: Codec) -> int:
+    """16 bits that tell apart codecs of one family: profiles that cannot decode each other."""
+    return crc32(f"{codec.name}/{codec.clock_rate}/{codec.channels} {codec.fmtp}".encode()) & 0xFFFF
+
+
+def _lowest_free(kind: Kind, taken: set[Seat]) -> Seat:
+    number = 0
+    while Seat(kind, number) in taken:
+        number += 1
+    return Seat(kind, number)
+
+
+def _log_failure(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("DTLS task failed", exc_info=error, extra={"reference": secrets.token_hex(4)})

@@ -1,0 +1,377 @@
+"""The facade of the media plane: sessions, participants, who is seen in which seat.
+
+Owned by the event loop. It satisfies `rooms.ports.MediaPlane` without knowing it, and tells
+its Listener what changed. Sessions and participants are opaque strings here.
+
+Each participant sees every other one in a seat: an audio and a video section of the same
+number. Seats are filled from the lowest; a leaver's seat goes to the next who comes, so that
+a long session does not pile up sections. Which track feeds which seat is derived, never
+remembered beside the truth: `_route` compares what should flow with what does.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final, Protocol
+
+from media.dtls import Certificate
+from media.errors import BadOffer, ConnectionClosed, StaleOffer
+from media.ice_lite import Address
+from media.offer import Offer, parse_offer
+from media.peer import Kind, Peer, PeerState
+from media.relay import DTLS, Relay
+
+# Datagrams handled before other callbacks get the loop: a DTLS step takes 0.5 ms.
+_DATAGRAMS_A_TURN: Final = 16
+_CONSENT_CHECK_S: Final = 1.0
+# A client that keeps replacing its connection is told "closed" for the last few.
+_CLOSED_CONNECTIONS_KEPT: Final = 16
+
+_KIND_OF: Final[Mapping[str, Kind]] = {"microphone": "audio", "camera": "video"}
+_SOURCE_OF: Final[Mapping[Kind, str]] = {kind: source for source, kind in _KIND_OF.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class TrackSlot:
+    """A section of the viewer's that shows one source of one participant."""
+
+    mid: str
+    participant_id: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sections:
+    """How many receive sections a participant needs, and whom the present ones show."""
+
+    audios: int
+    videos: int
+    tracks: tuple[TrackSlot, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Negotiated:
+    """The answer to one offer."""
+
+    sdp: str
+    sections: Sections
+
+
+class Listener(Protocol):
+    """Told on the event loop, after the fact."""
+
+    def sections_changed(self, session: str, participant: str, sections: Sections) -> None: ...
+
+    def media_changed(self, session: str, participant: str, state: PeerState) -> None: ...
+
+
+class Clock(Protocol):
+    def now(self) -> datetime:
+        """The present instant, aware, in UTC."""
+
+    def monotonic(self) -> float:
+        """Seconds on a clock that never jumps."""
+
+
+@dataclass(slots=True)
+class _Participant:
+    """One person in a session; outlives the connections that come and go."""
+
+    id: str
+    connection: str | None = None
+    last_seq: int = -1
+    peer: Peer | None = None
+    closed_connections: deque[str] = field(
+        default_factory=lambda: deque(maxlen=_CLOSED_CONNECTIONS_KEPT)
+    )
+    mids: dict[str, str] = field(default_factory=dict)  # source -> section that carries it
+    silenced: set[str] = field(default_factory=set)  # sources that may not flow
+    seats: dict[int, str] = field(default_factory=dict)  # seat number -> whom it shows
+    fed: dict[int, int | None] = field(default_factory=dict)  # subscription -> track feeding it
+    told: Sections | None = None
+
+    def track(self, source: str) -> int | None:
+        if self.peer is None or source not in self.mids:
+            return None
+        sent = self.peer.sent.get(self.mids[source])
+        return None if sent is None else sent.track
+
+    def sections(self) -> Sections:
+        count = max(self.seats, default=-1) + 1
+        receptions = {} if self.peer is None else self.peer.receptions
+        tracks = tuple(
+            TrackSlot(reception.mid, self.seats[seat.number], _SOURCE_OF[seat.kind])
+            for seat, reception in receptions.items()
+            if seat.number in self.seats
+        )
+        return Sections(count, count, tracks)
+
+
+_Session = dict[str, _Participant]
+
+
+class Sfu:
+    """All sessions of this process. Made by `await Sfu.start(…)`, ended by `await close()`."""
+
+    def __init__(
+        self, relay: Relay, advertised: Sequence[str], listener: Listener, clock: Clock
+    ) -> None:
+        self._relay = relay
+        self._candidates: list[Address] = [(ip, relay.port) for ip in advertised]
+        self._listener = listener
+        self._clock = clock
+        self._certificate = Certificate.generateCertificate()
+        self._sessions: dict[str, _Session] = {}
+        self._peers: dict[int, Peer] = {}
+        self._closing: set[asyncio.Task[None]] = set()
+        self._loop = asyncio.get_running_loop()
+        self._consent_timer = self._loop.call_later(_CONSENT_CHECK_S, self._check_consent)
+
+    @classmethod
+    async def start(
+        cls,
+        *,
+        relay_host: str,
+        port: int,
+        advertised: Sequence[str],
+        listener: Listener,
+        clock: Clock,
+        gather_us: int,
+    ) -> "Sfu":
+        """Open the media port and start the relay.
+
+        advertised: the addresses browsers are told, IPv4 or IPv6 literals.
+        Raises OSError when the port is taken.
+        """
+        relay = Relay(relay_host, port, gather_us=gather_us)
+        relay.start()
+        sfu = cls(relay, advertised, listener, clock)
+        sfu._loop.add_reader(relay.fileno(), sfu._drain)
+        return sfu
+
+    @property
+    def port(self) -> int:
+        """The UDP port all media goes through."""
+        return self._relay.port
+
+    def stats(self) -> dict[str, int]:
+        """The relay's totals since start; see `Relay.stats`."""
+        return self._relay.stats()
+
+    async def close(self) -> None:
+        """Close every connection, then the port."""
+        for session in list(self._sessions):
+            self.close_session(session)
+        self._consent_timer.cancel()
+        if self._closing:
+            await asyncio.wait(self._closing)
+        self._loop.remove_reader(self._relay.fileno())
+        self._relay.stop()
+
+    # Participants
+
+    def join(self, session: str, participant: str) -> Sections:
+        """Seat a participant: the others are asked for sections to see it. Idempotent."""
+        members = self._sessions.setdefault(session, {})
+        if participant not in members:
+            newcomer = _Participant(participant)
+            for member in members.values():
+                _seat(member, participant)
+                _seat(newcomer, member.id)
+            members[participant] = newcomer
+            newcomer.told = newcomer.sections()
+            self._route(session)
+        return members[participant].sections()
+
+    def sections(self, session: str, participant: str) -> Sections:
+        """What the participant needs now. Raises ConnectionClosed for one who is not there."""
+        return self._member(session, participant).sections()
+
+    def negotiate(
+        self,
+        session: str,
+        participant: str,
+        connection: str,
+        seq: int,
+        sdp: str,
+        sources: Mapping[str, str],
+    ) -> Negotiated:
+        """Answer an offer. A connection id not seen before replaces the participant's connection.
+
+        sources: mid -> "microphone" or "camera", for each section the browser sends in.
+        Raises BadOffer, StaleOffer, ConnectionClosed; then nothing has changed.
+        """
+        member = self._member(session, participant)
+        if connection in member.closed_connections:
+            raise ConnectionClosed(connection)
+        if connection == member.connection and seq <= member.last_seq:
+            raise StaleOffer(seq, member.last_seq)
+        offer = parse_offer(sdp)
+        mids = _mids_by_source(offer, sources)
+        if connection == member.connection and member.peer is not None:
+            answer = member.peer.negotiate(offer)
+        else:
+            answer = self._replace_connection(session, member, connection, offer)
+        member.last_seq = seq
+        member.mids = mids
+        for source in _KIND_OF:
+            self._apply_forwarding(member, source)
+        member.told = member.sections()
+        self._route(session)
+        return Negotiated(answer, member.told)
+
+    def set_forwarding(self, session: str, participant: str, source: str, enabled: bool) -> None:
+        """Let "microphone" or "camera" through or not; holds for connections to come, too."""
+        member = self._member(session, participant)
+        if enabled:
+            member.silenced.discard(source)
+        else:
+            member.silenced.add(source)
+        self._apply_forwarding(member, source)
+
+    def remove_participant(self, session: str, participant: str) -> None:
+        """Close its connection and free the seats that showed it. Idempotent."""
+        members = self._sessions.get(session, {})
+        member = members.pop(participant, None)
+        if member is None:
+            return
+        if member.peer is not None:
+            self._retire(member.peer)
+        for other in members.values():
+            other.seats = {n: shown for n, shown in other.seats.items() if shown != participant}
+        if members:
+            self._route(session)
+        else:
+            del self._sessions[session]
+
+    def close_session(self, session: str) -> None:
+        """Close every connection of the session; no packet flows after it. Idempotent."""
+        for member in self._sessions.pop(session, {}).values():
+            if member.peer is not None:
+                self._retire(member.peer)
+
+    # Connections
+
+    def _replace_connection(
+        self, session: str, member: _Participant, connection: str, offer: Offer
+    ) -> str:
+        """Answer the first offer of a new connection; the one before ends once it is accepted."""
+        peer = Peer(
+            self._relay,
+            self._current_certificate(),
+            self._candidates,
+            lambda state: self._peer_changed(session, member, connection, state),
+        )
+        self._peers[peer.handle] = peer
+        try:
+            answer = peer.negotiate(offer)
+        except BadOffer:
+            self._retire(peer)
+            raise
+        if member.peer is not None:
+            self._retire(member.peer)
+        if member.connection is not None:
+            member.closed_connections.append(member.connection)
+        member.connection, member.peer, member.fed = connection, peer, {}
+        self._listener.media_changed(session, member.id, "connecting")
+        return answer
+
+    def _retire(self, peer: Peer) -> None:
+        del self._peers[peer.handle]
+        peer.detach()
+        task = self._loop.create_task(peer.say_goodbye())
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+    def _peer_changed(
+        self, session: str, member: _Participant, connection: str, state: PeerState
+    ) -> None:
+        if member.connection == connection:
+            self._listener.media_changed(session, member.id, state)
+
+    def _current_certificate(self) -> Certificate:
+        if self._certificate.expires_soon(self._clock.now()):
+            self._certificate = Certificate.generateCertificate()
+        return self._certificate
+
+    def _drain(self) -> None:
+        """Hand the relay's datagrams to their peers; what is left wakes the loop again."""
+        now = self._clock.monotonic()
+        for kind, handle, address, data in self._relay.poll(_DATAGRAMS_A_TURN):
+            peer = self._peers.get(handle)
+            if peer is None:
+                continue  # removed while the datagram waited
+            if kind == DTLS:
+                peer.receive_dtls(data)
+            else:
+                peer.receive_stun(data, address, now)
+
+    def _check_consent(self) -> None:
+        now = self._clock.monotonic()
+        for peer in list(self._peers.values()):
+            peer.check_consent(now)
+        self._consent_timer = self._loop.call_later(_CONSENT_CHECK_S, self._check_consent)
+
+    # Routing
+
+    def _member(self, session: str, participant: str) -> _Participant:
+        member = self._sessions.get(session, {}).get(participant)
+        if member is None:
+            raise ConnectionClosed(participant)
+        return member
+
+    def _apply_forwarding(self, member: _Participant, source: str) -> None:
+        track = member.track(source)
+        if track is not None:
+            self._relay.set_forwarding(track, source not in member.silenced)
+
+    def _route(self, session: str) -> None:
+        """Make every seat show whom it should, and tell whoever needs other sections now."""
+        members = self._sessions[session]
+        for viewer in members.values():
+            feeds = dict(_wanted_feeds(viewer, members))
+            for subscription, track in feeds.items():
+                if viewer.fed.get(subscription) != track:
+                    self._relay.set_source(subscription, track)
+            viewer.fed = feeds
+            sections = viewer.sections()
+            if sections != viewer.told:
+                viewer.told = sections
+                self._listener.sections_changed(session, viewer.id, sections)
+
+
+def _wanted_feeds(viewer: _Participant, members: _Session) -> Iterator[tuple[int, int | None]]:
+    """(subscription, track that should feed it) for each seat of the viewer's."""
+    if viewer.peer is None:
+        return
+    for seat, reception in viewer.peer.receptions.items():
+        shown = members.get(viewer.seats.get(seat.number, ""))
+        track = None if shown is None else shown.track(_SOURCE_OF[seat.kind])
+        yield reception.subscription, track
+
+
+def _seat(viewer: _Participant, shown: str) -> None:
+    """Give `shown` the lowest free seat before the viewer."""
+    number = 0
+    while number in viewer.seats:
+        number += 1
+    viewer.seats[number] = shown
+
+
+def _mids_by_source(offer: Offer, sources: Mapping[str, str]) -> dict[str, str]:
+    """source -> mid of the section that carries it; BadOffer where the two do not fit."""
+    mids: dict[str, str] = {}
+    for section in offer.sections:
+        if not (section.acceptable and section.sends):
+            continue
+        source = sources.get(section.mid)
+        if source is None or _KIND_OF.get(source) != section.kind:
+            raise BadOffer(
+                f"sources names no {section.kind} source", section.index + 1, section.mid
+            )
+        if source in mids:
+            raise BadOffer(f"a second {source}", section.index + 1, section.mid)
+        mids[source] = section.mid
+    return mids

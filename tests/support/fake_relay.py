@@ -1,0 +1,116 @@
+"""The relay's verbs without a socket: what the media plane told it, as plain values."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+
+Address = tuple[str, int]
+
+
+@dataclass
+class FakePeer:
+    ufrags: set[str] = field(default_factory=set)
+    bound: set[Address] = field(default_factory=set)
+    selected: Address | None = None
+
+
+@dataclass
+class FakeTrack:
+    peer: int
+    kind: str
+    mid: str
+    ssrcs: tuple[int, ...]
+    forwarding: bool = True
+
+
+@dataclass
+class FakeSubscription:
+    peer: int
+    kind: str
+    mid: str
+    ssrc: int
+    source: int | None = None
+
+
+class FakeRelay:
+    """Keeps what media/relay/core.pyi says it keeps; stale handles raise KeyError."""
+
+    port = 5004
+
+    def __init__(self) -> None:
+        self._handles = count(1)
+        self.peers: dict[int, FakePeer] = {}
+        self.tracks: dict[int, FakeTrack] = {}
+        self.subscriptions: dict[int, FakeSubscription] = {}
+        self.sent: list[tuple[Address, bytes]] = []
+
+    def add_peer(self) -> int:
+        handle = next(self._handles)
+        self.peers[handle] = FakePeer()
+        return handle
+
+    def configure_peer(
+        self,
+        peer: int,
+        payload_types: Mapping[int, tuple[int, int]],  # noqa: ARG002  the contract's names
+        rtx: Mapping[int, int],  # noqa: ARG002
+        extensions: Mapping[str, int],  # noqa: ARG002
+    ) -> None:
+        _ = self.peers[peer]
+
+    def remove_peer(self, peer: int) -> None:
+        del self.peers[peer]
+        for track in [t for t, held in self.tracks.items() if held.peer == peer]:
+            self.remove_track(track)
+        self.subscriptions = {
+            s: held for s, held in self.subscriptions.items() if held.peer != peer
+        }
+
+    def expect(self, peer: int, ufrag: str) -> None:
+        self.peers[peer].ufrags.add(ufrag)
+
+    def forget(self, ufrag: str) -> None:
+        for peer in self.peers.values():
+            peer.ufrags.discard(ufrag)
+
+    def bind(self, peer: int, address: Address) -> None:
+        self.peers[peer].bound.add(address)
+
+    def select(self, peer: int, address: Address | None) -> None:
+        self.peers[peer].selected = address
+
+    def send(self, address: Address, data: bytes) -> None:
+        self.sent.append((address, data))
+
+    def add_track(
+        self,
+        peer: int,
+        kind: str,
+        mid: str,
+        ssrcs: Sequence[int] = (),
+        rtx_ssrcs: Sequence[int] = (),  # noqa: ARG002
+    ) -> int:
+        handle = next(self._handles)
+        self.tracks[handle] = FakeTrack(peer, kind, mid, tuple(ssrcs))
+        return handle
+
+    def remove_track(self, track: int) -> None:
+        del self.tracks[track]
+        for subscription in self.subscriptions.values():
+            if subscription.source == track:
+                subscription.source = None
+
+    def set_forwarding(self, track: int, enabled: bool) -> None:
+        self.tracks[track].forwarding = enabled
+
+    def add_subscription(self, peer: int, kind: str, mid: str, ssrc: int) -> int:
+        handle = next(self._handles)
+        self.subscriptions[handle] = FakeSubscription(peer, kind, mid, ssrc)
+        return handle
+
+    def remove_subscription(self, subscription: int) -> None:
+        del self.subscriptions[subscription]
+
+    def set_source(self, subscription: int, track: int | None) -> None:
+        assert track is None or track in self.tracks, "a stale track"
+        self.subscriptions[subscription].source = track

@@ -1,0 +1,271 @@
+"""Who is seen where: the media plane over a relay that only remembers."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import cast
+
+import pytest
+
+from media.errors import BadOffer, ConnectionClosed, StaleOffer
+from media.peer import PeerState
+from media.relay import Relay
+from media.sfu import Sections, Sfu, TrackSlot
+from tests.support.fake_relay import FakeRelay, FakeSubscription
+from tests.support.offers import offer
+
+ROOM = "session"
+SENDS = (("audio", "sendonly"), ("video", "sendonly"))
+SEES_ONE = (("audio", "recvonly"), ("video", "recvonly"))
+SOURCES = {"0": "microphone", "1": "camera"}
+
+
+class StoppedClock:
+    def now(self) -> datetime:
+        return datetime(2026, 11, 22, tzinfo=UTC)
+
+    def monotonic(self) -> float:
+        return 0.0
+
+
+@dataclass
+class News:
+    """Keeps what a hub would be told."""
+
+    sections: dict[str, Sections] = field(default_factory=dict)
+    media: list[tuple[str, PeerState]] = field(default_factory=list)
+
+    def sections_changed(self, session: str, participant: str, sections: Sections) -> None:
+        assert session == ROOM
+        self.sections[participant] = sections
+
+    def media_changed(self, session: str, participant: str, state: PeerState) -> None:
+        assert session == ROOM
+        self.media.append((participant, state))
+
+
+class Room:
+    """An Sfu with one session, spoken to as a hub would."""
+
+    def __init__(self) -> None:
+        self.relay = FakeRelay()
+        self.news = News()
+        self.sfu = Sfu(cast(Relay, self.relay), ["127.0.0.1"], self.news, StoppedClock())
+        self._seq = 0
+
+    def offers(
+        self,
+        participant: str,
+        *sections: tuple[str, str],
+        connection: str = "first",
+        ufrag: str = "clientUfrag",
+        seq: int | None = None,
+    ) -> Sections:
+        self._seq += 1
+        return self.sfu.negotiate(
+            ROOM,
+            participant,
+            connection,
+            self._seq if seq is None else seq,
+            offer(*sections, ufrag=ufrag),
+            SOURCES,
+        ).sections
+
+    def enters(self, participant: str, sees: int = 0) -> Sections:
+        self.sfu.join(ROOM, participant)
+        return self.offers(participant, *SENDS, *(SEES_ONE * sees))
+
+    def shown_to(self, sections: Sections) -> dict[str, tuple[str, str]]:
+        return {track.mid: (track.participant_id, track.source) for track in sections.tracks}
+
+    def feed(self, subscriber_mid: str, kind: str) -> list[FakeSubscription]:
+        return [
+            held
+            for held in self.relay.subscriptions.values()
+            if held.mid == subscriber_mid and held.kind == kind
+        ]
+
+    def sources_of_feeds(self) -> list[tuple[str, str]]:
+        """(subscriber's mid, publisher's mid) of everything that flows."""
+        return sorted(
+            (held.mid, self.relay.tracks[held.source].mid)
+            for held in self.relay.subscriptions.values()
+            if held.source is not None
+        )
+
+
+@pytest.fixture
+async def room() -> AsyncIterator[Room]:
+    room = Room()
+    yield room
+    for participant in ("anna", "ben", "cleo"):
+        room.sfu.remove_participant(ROOM, participant)
+
+
+async def test_the_first_to_join_needs_no_sections(room: Room) -> None:
+    assert room.sfu.join(ROOM, "anna") == Sections(0, 0, ())
+
+
+async def test_each_newcomer_is_asked_for_and_asks_the_others(room: Room) -> None:
+    room.enters("anna")
+    assert room.sfu.join(ROOM, "ben") == Sections(1, 1, ())
+    assert room.news.sections["anna"] == Sections(1, 1, ())
+
+
+async def test_two_people_feed_each_other(room: Room) -> None:
+    room.enters("anna")
+    ben = room.enters("ben", sees=1)
+    assert room.shown_to(ben) == {"2": ("anna", "microphone"), "3": ("anna", "camera")}
+    anna = room.offers("anna", *SENDS, *SEES_ONE)
+    assert room.shown_to(anna) == {"2": ("ben", "microphone"), "3": ("ben", "camera")}
+    assert room.sources_of_feeds() == [("2", "0"), ("2", "0"), ("3", "1"), ("3", "1")]
+
+
+async def test_a_section_feeds_as_soon_as_the_other_one_sends(room: Room) -> None:
+    room.sfu.join(ROOM, "anna")
+    room.enters("ben", sees=1)
+    assert room.sources_of_feeds() == []
+    room.offers("anna", *SENDS)
+    assert room.sources_of_feeds() == [("2", "0"), ("3", "1")]
+
+
+async def test_a_leaver_frees_a_seat_and_the_next_one_takes_it_without_an_offer(room: Room) -> None:
+    room.enters("anna")
+    room.enters("ben")
+    room.offers("anna", *SENDS, *SEES_ONE)
+    ssrcs = {held.ssrc for held in room.relay.subscriptions.values()}
+    room.sfu.remove_participant(ROOM, "ben")
+    assert room.news.sections["anna"] == Sections(0, 0, ())
+    assert room.sources_of_feeds() == []
+
+    room.enters("cleo")
+    assert room.news.sections["anna"] == Sections(
+        1, 1, (TrackSlot("2", "cleo", "microphone"), TrackSlot("3", "cleo", "camera"))
+    )
+    assert room.sources_of_feeds() == [("2", "0"), ("3", "1")]
+    assert {held.ssrc for held in room.relay.subscriptions.values()} == ssrcs
+
+
+async def test_a_new_connection_feeds_the_same_sections_of_the_others(room: Room) -> None:
+    room.enters("anna")
+    room.offers("anna", *SENDS)
+    room.enters("ben", sees=1)
+    before = {held.ssrc for held in room.relay.subscriptions.values()}
+    del room.news.sections["anna"]
+    room.offers("anna", *SENDS, connection="second")
+    assert {held.ssrc for held in room.relay.subscriptions.values()} == before
+    assert room.sources_of_feeds() == [("2", "0"), ("3", "1")]
+    assert "ben" not in room.news.sections, "ben had nothing to renegotiate"
+    assert len(room.relay.peers) == 2
+
+
+async def test_an_offer_of_a_replaced_connection_is_refused(room: Room) -> None:
+    room.enters("anna")
+    room.offers("anna", *SENDS, connection="second")
+    with pytest.raises(ConnectionClosed):
+        room.offers("anna", *SENDS, connection="first")
+
+
+async def test_an_offer_that_is_not_newer_is_refused(room: Room) -> None:
+    room.enters("anna")
+    with pytest.raises(StaleOffer):
+        room.offers("anna", *SENDS, seq=0)
+
+
+async def test_a_bad_offer_of_a_new_connection_leaves_the_present_one_alone(room: Room) -> None:
+    room.enters("anna")
+    peers = dict(room.relay.peers)
+    with pytest.raises(BadOffer):
+        room.sfu.negotiate(ROOM, "anna", "second", 9, "v=0\r\nnonsense", SOURCES)
+    assert room.relay.peers == peers
+    assert room.offers("anna", *SENDS).audios == 0
+
+
+@pytest.mark.parametrize(
+    "sources",
+    [{}, {"0": "microphone"}, {"0": "camera", "1": "microphone"}, {"0": "screen", "1": "camera"}],
+)
+async def test_sections_that_sources_does_not_fit_are_a_bad_offer(
+    room: Room, sources: dict[str, str]
+) -> None:
+    room.sfu.join(ROOM, "anna")
+    with pytest.raises(BadOffer):
+        room.sfu.negotiate(ROOM, "anna", "first", 1, offer(*SENDS), sources)
+    assert not room.relay.peers
+
+
+async def test_two_microphones_are_a_bad_offer(room: Room) -> None:
+    room.sfu.join(ROOM, "anna")
+    twice = offer(("audio", "sendonly"), ("audio", "sendonly"))
+    with pytest.raises(BadOffer, match="a second microphone"):
+        room.sfu.negotiate(ROOM, "anna", "first", 1, twice, {"0": "microphone", "1": "microphone"})
+
+
+async def test_a_changed_fingerprint_is_a_bad_offer(room: Room) -> None:
+    room.enters("anna")
+    other = offer(*SENDS, fingerprint="sha-256 " + ":".join(["CD"] * 32))
+    with pytest.raises(BadOffer, match="fingerprint"):
+        room.sfu.negotiate(ROOM, "anna", "first", 99, other, SOURCES)
+
+
+async def test_mute_holds_for_a_connection_that_comes_later(room: Room) -> None:
+    room.enters("anna")
+    room.sfu.set_forwarding(ROOM, "anna", "microphone", False)
+    room.offers("anna", *SENDS, connection="second")
+    forwarding = {track.mid: track.forwarding for track in room.relay.tracks.values()}
+    assert forwarding == {"0": False, "1": True}
+    room.sfu.set_forwarding(ROOM, "anna", "microphone", True)
+    assert all(track.forwarding for track in room.relay.tracks.values())
+
+
+async def test_an_ice_restart_expects_the_new_ufrag_beside_the_old(room: Room) -> None:
+    room.enters("anna")
+    (peer,) = room.relay.peers.values()
+    old = set(peer.ufrags)
+    room.offers("anna", *SENDS, ufrag="restarted")
+    assert len(peer.ufrags) == 2
+    assert old < peer.ufrags
+
+
+async def test_a_renegotiation_expects_no_new_ufrag(room: Room) -> None:
+    room.enters("anna")
+    room.offers("anna", *SENDS, *SEES_ONE)
+    (peer,) = room.relay.peers.values()
+    assert len(peer.ufrags) == 1
+
+
+async def test_a_section_that_stops_sending_withdraws_its_track(room: Room) -> None:
+    room.enters("anna")
+    room.enters("ben", sees=1)
+    room.offers("anna", ("audio", "sendonly"), ("video", "inactive"))
+    assert room.sources_of_feeds() == [("2", "0")]
+
+
+async def test_closing_a_session_leaves_nothing_in_the_relay(room: Room) -> None:
+    room.enters("anna")
+    room.enters("ben", sees=1)
+    room.sfu.close_session(ROOM)
+    room.sfu.close_session(ROOM)
+    assert (room.relay.peers, room.relay.tracks, room.relay.subscriptions) == ({}, {}, {})
+
+
+async def test_three_people_each_see_the_two_others_in_their_own_seats(room: Room) -> None:
+    room.enters("anna")
+    room.enters("ben", sees=1)
+    cleo = room.enters("cleo", sees=2)
+    assert room.shown_to(cleo) == {
+        "2": ("anna", "microphone"),
+        "3": ("anna", "camera"),
+        "4": ("ben", "microphone"),
+        "5": ("ben", "camera"),
+    }
+    anna = room.offers("anna", *SENDS, *(SEES_ONE * 2))
+    ben = room.offers("ben", *SENDS, *(SEES_ONE * 2))
+    assert {shown for shown, _ in room.shown_to(anna).values()} == {"ben", "cleo"}
+    assert {shown for shown, _ in room.shown_to(ben).values()} == {"anna", "cleo"}
+    assert len(room.sources_of_feeds()) == 12
+
+
+async def test_somebody_who_is_not_in_the_session_cannot_negotiate(room: Room) -> None:
+    with pytest.raises(ConnectionClosed):
+        room.offers("stranger", *SENDS)
