@@ -17,20 +17,22 @@ from media.offer import EXTENSIONS, Direction, Extension, Offer, OfferedCodec, O
 
 _URIS = {name: uri for uri, name in EXTENSIONS.items()}
 
-# What is accepted in sections the browser sends in. Both browsers need transport-cc in audio
-# and in video for the sender's bandwidth estimate.
-_UPLINK_EXTENSIONS = {
+# Accepted in both directions, by kind, although most matter in one: Chromium offers a new or a
+# resumed section only the extensions that the first live section of its kind has, so what a
+# receiving section refused, a camera added later would lack.
+_EXTENSIONS = {
     "audio": ("mid", "audio_level", "twcc"),
     "video": ("mid", "rid", "repaired_rid", "twcc", "video_orientation", "dependency_descriptor"),
 }
+# Its frame numbers would jump when a slot's source changes.
+_NOT_DOWNLINK = ("dependency_descriptor",)
+
+# Both browsers need transport-cc in audio and in video for the sender's bandwidth estimate.
 _UPLINK_FEEDBACK = {
     "audio": ("transport-cc",),
     "video": ("transport-cc", "ccm fir", "nack", "nack pli"),
 }
-# What is accepted in sections it receives in: not transport-cc, so that browsers do not spend
-# feedback on it; not the dependency descriptor, whose frame numbers would jump at a change of
-# source.
-_DOWNLINK_EXTENSIONS = {"audio": ("mid", "audio_level"), "video": ("mid", "video_orientation")}
+# Not transport-cc: without it browsers tell what they can receive (REMB).
 _DOWNLINK_FEEDBACK = {"audio": (), "video": ("ccm fir", "nack", "nack pli")}
 
 # What an extension's direction is called from the other side (RFC 8285, 6).
@@ -117,6 +119,7 @@ class _Section:
     direction: Direction
     slot: Slot | None
     extensions: tuple[Extension, ...]
+    feedback: tuple[str, ...]
     rtx: Mapping[int, int]
 
 
@@ -143,23 +146,27 @@ def make_answer(
 
 
 def _accept(offered: OfferedSection, slot: Slot | None) -> _Section:
-    uplink = offered.sends
-    slot = slot if offered.direction == "recvonly" else None
-    wanted = (_UPLINK_EXTENSIONS if uplink else _DOWNLINK_EXTENSIONS)[offered.kind]
-    usable = (None, "sendrecv", "sendonly" if uplink else "recvonly")
+    """An inactive section is accepted like one that sends, which it may be again."""
+    downlink = offered.direction == "recvonly"
+    slot = slot if downlink else None
+    usable = (None, "sendrecv", "recvonly" if downlink else "sendonly")
+    refused = _NOT_DOWNLINK if downlink else ()
     return _Section(
         offered=offered,
-        direction="recvonly" if uplink else "sendonly" if slot else "inactive",
+        direction="recvonly" if offered.sends else "sendonly" if slot else "inactive",
         slot=slot,
         extensions=tuple(
             replace(each, direction=each.direction and _MIRRORED[each.direction])
             for each in offered.extensions
-            if each.name in wanted and each.direction in usable
+            if each.name in _EXTENSIONS[offered.kind]
+            and each.name not in refused
+            and each.direction in usable
         ),
+        feedback=(_DOWNLINK_FEEDBACK if downlink else _UPLINK_FEEDBACK)[offered.kind],
         rtx={
             codec.rtx: codec.payload_type
             for codec in offered.codecs
-            if uplink and codec.rtx is not None
+            if codec.rtx is not None and not downlink
         },
     )
 
@@ -242,9 +249,8 @@ def _section_lines(section: _Section, ours: ServerDescription, *, first: bool) -
     yield "a=rtcp-mux"
     if offered.reduced_size_rtcp:
         yield "a=rtcp-rsize"
-    feedback = (_UPLINK_FEEDBACK if offered.sends else _DOWNLINK_FEEDBACK)[offered.kind]
     for codec in offered.codecs:
-        yield from _codec_lines(codec, repairs.get(codec.payload_type), feedback)
+        yield from _codec_lines(codec, repairs.get(codec.payload_type), section.feedback)
     if section.slot:
         yield f"a=msid:{section.slot.stream_id} {section.slot.track_id}"
         yield f"a=ssrc:{section.slot.ssrc} cname:{section.slot.cname}"

@@ -146,7 +146,7 @@ class IceLite:
     def _follows_nomination(
         self, request: stun.Message, generation: _Generation, address: Address, now: float
     ) -> bool:
-        """Firefox nominates every pair it checks, TCP 50 ms after UDP: the higher priority stays."""
+        """Firefox nominates each pair it checks, TCP 50 ms after UDP: the higher priority stays."""
         if "USE-CANDIDATE" not in request.attributes or generation is not self._generations[-1]:
             return False
         priority = int(request.attributes.get("PRIORITY", 0))

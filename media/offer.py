@@ -179,6 +179,9 @@ class _Block:
         return BadOffer(reason, None if self.index is None else self.index + 1, self.mid)
 
 
+_LINE = re.compile(r"[a-z]=[^\x00-\x08\x0a-\x1f\x7f]*")
+
+
 def _blocks(sdp: str) -> tuple[_Block, list[_Block]]:
     if len(sdp) > MAX_CHARACTERS:
         raise BadOffer(f"longer than {MAX_CHARACTERS} characters")
@@ -188,7 +191,7 @@ def _blocks(sdp: str) -> tuple[_Block, list[_Block]]:
     if lines[0] != "v=0":
         raise BadOffer("does not start with v=0")
     for number, line in enumerate(lines, 1):
-        if not re.match(r"[a-z]=", line) or re.search(r"[\x00-\x08\x0a-\x1f\x7f]", line):
+        if not _LINE.fullmatch(line):
             raise BadOffer(f"line {number} is not <letter>=<value>")
         if line.startswith("m="):
             if len(sections) == MAX_SECTIONS:
@@ -202,7 +205,7 @@ def _blocks(sdp: str) -> tuple[_Block, list[_Block]]:
 
 def _number(text: str, lowest: int, highest: int) -> int | None:
     """A decimal number in ASCII digits within the range, else None."""
-    if not re.fullmatch(r"[0-9]{1,10}", text):
+    if len(text) > 10 or not (text.isascii() and text.isdigit()):
         return None
     return number if lowest <= (number := int(text)) <= highest else None
 

@@ -3,16 +3,22 @@
 import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import TypeVar, overload
 
 T = TypeVar("T")
 
 _STEP_S = 0.02
 
 
+@overload
 async def eventually(
-    check: Callable[[], T | Awaitable[T]], what: str = "", *, within: float = 10.0
-) -> T:
+    check: Callable[[], Awaitable[T]], what: str = ..., *, within: float = ...
+) -> T: ...
+@overload
+async def eventually(check: Callable[[], T], what: str = ..., *, within: float = ...) -> T: ...
+async def eventually(
+    check: Callable[[], object], what: str = "", *, within: float = 10.0
+) -> object:
     """Call `check` until it returns something true or stops raising AssertionError; its result.
 
     Fails with the last reason after `within` seconds.
@@ -22,8 +28,8 @@ async def eventually(
         reason: object
         try:
             outcome = check()
-            result: T = await outcome if inspect.isawaitable(outcome) else outcome  # type: ignore[assignment]
-            if result or result is None:
+            result = await outcome if inspect.isawaitable(outcome) else outcome
+            if result:
                 return result
             reason = result
         except AssertionError as error:

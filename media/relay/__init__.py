@@ -1,0 +1,31 @@
+"""The native media relay; see README.md."""
+
+from media.relay.core import (
+    AV1,
+    DTLS,
+    H264,
+    OPUS,
+    OTHER_AUDIO,
+    STUN,
+    VP8,
+    VP9,
+    Address,
+    Datagram,
+    Relay,
+    RelayError,
+)
+
+__all__ = [
+    "AV1",
+    "DTLS",
+    "H264",
+    "OPUS",
+    "OTHER_AUDIO",
+    "STUN",
+    "VP8",
+    "VP9",
+    "Address",
+    "Datagram",
+    "Relay",
+    "RelayError",
+]

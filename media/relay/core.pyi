@@ -1,0 +1,147 @@
+"""The native relay: one UDP socket, one thread without the GIL, a few verbs.
+
+A peer is one browser's transport. A track is one source that a peer sends; a subscription
+is one slot of a peer's that receives, with an SSRC of its own for its whole life: its
+source may change, what the subscriber sees stays one continuous stream.
+
+Every verb is safe from any Python thread and takes effect before it returns. Handles are
+never reused; a stale one raises RelayError(code="relay.unknown_handle").
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Final, Literal, NamedTuple, TypeAlias
+
+Address: TypeAlias = tuple[str, int]
+
+STUN: Final = 1
+DTLS: Final = 2
+
+# Codec families: what the relay must know to find a keyframe in a payload.
+OPUS: Final = 1
+VP8: Final = 2
+VP9: Final = 3
+AV1: Final = 4
+H264: Final = 5
+OTHER_AUDIO: Final = 6
+
+class RelayError(Exception):
+    code: str
+
+class Datagram(NamedTuple):
+    """One packet that is not media, for Python to answer.
+
+    STUN: a binding request whose USERNAME starts with an expected ufrag, not authenticated yet.
+    DTLS: a record from an address that is bound to the peer.
+    """
+
+    kind: int
+    peer: int
+    address: Address
+    data: bytes
+
+class Relay:
+    def __init__(
+        self, host: str = "", port: int = 0, *, gather_us: int = 1000, offload: bool = True
+    ) -> None:
+        """Bind one UDP socket; port 0 picks a free one. host "" means every address, IPv6 too.
+
+        gather_us: how long packets may gather before a wake-up under load, 0..5000 µs.
+        offload: use UDP GSO and GRO where the kernel has them.
+        Raises OSError when the port is taken.
+        """
+    @property
+    def port(self) -> int: ...
+    def start(self) -> None: ...
+    def stop(self) -> None:
+        """End the thread and close the socket; idempotent."""
+    def fileno(self) -> int:
+        """An eventfd, readable when poll() has something."""
+    def poll(self, limit: int = 64) -> list[Datagram]:
+        """Take at most `limit` waiting datagrams; clears the eventfd when none is left."""
+    def send(self, address: Address, data: bytes) -> None:
+        """Send one datagram (STUN, DTLS) from the relay's port; a full socket drops it."""
+
+    # Peers
+    def add_peer(
+        self,
+        payload_types: Mapping[int, tuple[int, int]] = ...,
+        rtx: Mapping[int, int] = ...,
+        extensions: Mapping[str, int] = ...,
+    ) -> int: ...
+    def configure_peer(
+        self,
+        peer: int,
+        payload_types: Mapping[int, tuple[int, int]],
+        rtx: Mapping[int, int],
+        extensions: Mapping[str, int],
+    ) -> None:
+        """What this peer negotiated, valid for both directions (RFC 8843: one BUNDLE group).
+
+        payload_types: payload type -> (codec family, variant). A packet is forwarded to a
+            subscriber under that subscriber's payload type of the same family and variant,
+            and dropped (counted) where it has none.
+        rtx: retransmission payload type -> payload type it repairs.
+        extensions: name -> id (1..14 one-byte, to 255 two-byte). Names: mid, rid,
+            repaired_rid, twcc, audio_level, video_orientation, dependency_descriptor,
+            abs_send_time. Others are ignored.
+        """
+    def remove_peer(self, peer: int) -> None:
+        """Forget it with its tracks, subscriptions and addresses; no packet to or from it after."""
+    def expect(self, peer: int, ufrag: str) -> None:
+        """STUN for this local ufrag is this peer's."""
+    def forget(self, ufrag: str) -> None: ...
+    def bind(self, peer: int, address: Address) -> None:
+        """This address proved that it is the peer: accept DTLS, RTP and RTCP from it.
+
+        Moves an address that was bound to another peer. At most 8 per peer: the one that has
+        been silent longest gives way.
+        """
+    def select(self, peer: int, address: Address | None) -> None:
+        """Send the peer's media to this bound address; None stops sending (consent lost)."""
+    def set_keys(self, peer: int, profile: str, receive_key: bytes, send_key: bytes) -> None:
+        """Start SRTP and SRTCP. profile: "SRTP_AEAD_AES_128_GCM", "SRTP_AEAD_AES_256_GCM" or
+        "SRTP_AES128_CM_SHA1_80"; the keys are master key and salt, joined."""
+
+    # What a peer sends
+    def add_track(
+        self,
+        peer: int,
+        kind: Literal["audio", "video"],
+        mid: str,
+        ssrcs: Sequence[int] = (),
+        rtx_ssrcs: Sequence[int] = (),
+    ) -> int:
+        """Packets with one of these SSRCs, or whose MID extension is `mid`, are this track's.
+
+        An SSRC seen with the MID once is remembered: browsers stop sending MID after a second.
+        """
+    def remove_track(self, track: int) -> None: ...
+    def set_forwarding(self, track: int, enabled: bool) -> None:
+        """False drops the track's packets before any subscriber (mute); none leaves after it
+        returns. Subscribers see no sequence gap. Video resumes at a keyframe."""
+    def request_keyframe(self, track: int) -> None:
+        """Send the publisher a PLI, at most one in 500 ms; asked again until a keyframe comes."""
+
+    # What a peer receives
+    def add_subscription(
+        self, peer: int, kind: Literal["audio", "video"], mid: str, ssrc: int
+    ) -> int: ...
+    def remove_subscription(self, subscription: int) -> None: ...
+    def set_source(self, subscription: int, track: int | None) -> None:
+        """Feed the slot from another track, or from none.
+
+        The subscriber's SSRC stays; its sequence number goes on at last + 1 and its timestamp
+        at last + elapsed time. Video asks the new source for a keyframe and drops until it.
+        """
+
+    # Figures
+    def stats(self) -> dict[str, int]:
+        """Totals since start: packets and bytes in and out, a counter per reason of a drop."""
+    def peer_stats(self, peer: int) -> dict[str, int]: ...
+    def track_stats(self, track: int) -> dict[str, int]:
+        """packets, bytes, lost, jitter (clock units), keyframes, plis_sent, age_ms.
+
+        age_ms: since the last packet; -1 before the first.
+        """
+    def subscription_stats(self, subscription: int) -> dict[str, int]:
+        """packets, bytes, dropped, fraction_lost (of 256), round_trip_us (-1: not known)."""

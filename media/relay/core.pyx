@@ -1,0 +1,650 @@
+# cython: language_level=3
+"""The relay's Python side: what core.pyi promises, checked and handed to native code.
+
+Arguments are turned into C values first, then the verb runs without the GIL: no lock is
+ever held while Python is needed.
+"""
+
+import os
+import socket
+import threading
+from typing import NamedTuple
+
+from media.relay.sessions import create_session, function_addresses
+
+from cpython.bytes cimport PyBytes_FromStringAndSize
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
+from libc.stdlib cimport calloc, free
+from libc.string cimport memcpy, memset
+from media.relay cimport control, loop, state
+from media.relay.control cimport Outcome
+from media.relay.counters cimport COUNTERS
+from media.relay.linux cimport (
+    AF_INET,
+    EFD_CLOEXEC,
+    EFD_NONBLOCK,
+    MSG_DONTWAIT,
+    atomic_write_int,
+    close,
+    eventfd,
+    getpid,
+    monotonic_us,
+    pthread_mutex_lock,
+    pthread_mutex_unlock,
+    read,
+    sendto,
+    sockaddr,
+    sockaddr_in6,
+    socklen_t,
+    write,
+)
+from media.relay.locks cimport control_lock, unlock
+from media.relay.placing cimport placing_init
+from media.relay.reception cimport reception_lost
+from media.relay.ring cimport Slot, ring_oldest, ring_pop
+from media.relay.state cimport (
+    EXTENSIONS,
+    FeedbackLog,
+    MID_MAX,
+    NO_FAMILY,
+    Negotiated,
+    Peer,
+    STREAMS_MAX,
+    Shard,
+    Subscription,
+    TWCC,
+    Track,
+    UFRAG_MAX,
+    srtp_t,
+)
+from media.relay.tables cimport slots_get
+from media.relay.timers cimport wake
+from media.relay.udp cimport (
+    receiver_free,
+    receiver_init,
+    sender_free,
+    sender_init,
+    write_sockaddr,
+)
+
+Address = tuple[str, int]
+
+STUN = 1
+DTLS = 2
+
+OPUS = state.OPUS
+VP8 = state.VP8
+VP9 = state.VP9
+AV1 = state.AV1
+H264 = state.H264
+OTHER_AUDIO = state.OTHER_AUDIO
+
+# In the order of counters.pxd
+COUNTER_NAMES = (
+    "packets_in",
+    "bytes_in",
+    "packets_out",
+    "bytes_out",
+    "stun_up",
+    "dtls_up",
+    "rtp_in",
+    "rtcp_in",
+    "retransmissions",
+    "padding_only",
+    "dropped_protocol",
+    "dropped_stun",
+    "dropped_ufrag",
+    "dropped_unbound",
+    "dropped_oversize",
+    "dropped_ring_full",
+    "dropped_no_keys",
+    "dropped_authentication",
+    "dropped_replay",
+    "dropped_malformed",
+    "dropped_ssrc_limit",
+    "dropped_unknown_ssrc",
+    "dropped_other_ssrc",
+    "dropped_muted",
+    "dropped_payload_type",
+    "dropped_waiting_keyframe",
+    "dropped_late",
+    "dropped_protect",
+    "dropped_send",
+    "dropped_receive_buffer",
+    "offload_refused",
+)
+assert len(COUNTER_NAMES) == COUNTERS
+
+_EXTENSIONS = {
+    "mid": state.MID,
+    "rid": state.RID,
+    "repaired_rid": state.REPAIRED_RID,
+    "twcc": state.TWCC,
+    "audio_level": state.AUDIO_LEVEL,
+    "video_orientation": state.VIDEO_ORIENTATION,
+    "dependency_descriptor": state.DEPENDENCY_DESCRIPTOR,
+    "abs_send_time": state.ABS_SEND_TIME,
+}
+
+# The kernel's default holds 80 ms of 1,000 packets a second, less than a preempted thread
+# may take. The kernel caps it at net.core.rmem_max and wmem_max.
+_SOCKET_BUFFER = 4 << 20
+
+
+class RelayError(Exception):
+    """A verb that could not be done; `code` says why."""
+
+    def __init__(self, code, message):
+        super().__init__(f"{code}: {message}")
+        self.code = code
+
+
+class Datagram(NamedTuple):
+    kind: int
+    peer: int
+    address: tuple[str, int]
+    data: bytes
+
+
+cdef object _done(Outcome outcome):
+    """Raise what `outcome` stands for."""
+    if outcome == control.DONE:
+        return
+    if outcome == control.UNKNOWN_HANDLE:
+        raise RelayError("relay.unknown_handle", "no such peer, track or subscription")
+    if outcome == control.NOT_BOUND:
+        raise RelayError("relay.not_bound", "the address is not one of the peer's")
+    if outcome == control.SSRC_IN_USE:
+        raise RelayError("relay.ssrc_in_use", "another subscription of the peer has this SSRC")
+    if outcome == control.WRONG_KIND:
+        raise ValueError("audio goes to audio slots, video to video slots")
+    raise MemoryError
+
+
+cdef object _pack_address(object address, state.Address *out):
+    """Raises ValueError for anything but a numeric address and a port."""
+    cdef bytes packed
+    host, port = address
+    if not 0 < port < 65536:
+        raise ValueError(f"bad port {port}")
+    try:
+        packed = bytes(10) + b"\xff\xff" + socket.inet_pton(socket.AF_INET, host)
+    except OSError:
+        try:
+            packed = socket.inet_pton(socket.AF_INET6, host)
+        except OSError:
+            raise ValueError(f"not an IP address: {host!r}") from None
+    memcpy(&out.high, <const char *>packed, 8)
+    memcpy(&out.low, <const char *>packed + 8, 8)
+    out.port = port
+
+
+cdef object _unpack_address(uint64_t high, uint64_t low, uint16_t port):
+    cdef bytes packed = PyBytes_FromStringAndSize(<char *>&high, 8) + PyBytes_FromStringAndSize(
+        <char *>&low, 8
+    )
+    if packed.startswith(bytes(10) + b"\xff\xff"):
+        return socket.inet_ntop(socket.AF_INET, packed[12:]), port
+    return socket.inet_ntop(socket.AF_INET6, packed), port
+
+
+cdef object _pack_negotiated(payload_types, rtx, extensions, Negotiated *out):
+    memset(out, 0, sizeof(Negotiated))
+    for payload_type, (family, variant) in payload_types.items():
+        if not 0 <= payload_type < 128 or not NO_FAMILY < family <= state.OTHER_AUDIO:
+            raise ValueError(f"bad payload type {payload_type} of family {family}")
+        out.codecs[<int>payload_type].family = family
+        out.codecs[<int>payload_type].variant = variant
+    for payload_type, repaired in rtx.items():
+        if not 0 <= payload_type < 128 or not 0 <= repaired < 128:
+            raise ValueError(f"bad retransmission payload type {payload_type}")
+        out.repairs[<int>payload_type] = repaired + 1
+    for name, identifier in extensions.items():
+        if not 0 < identifier < 256:
+            raise ValueError(f"bad extension id {identifier}")
+        if name in _EXTENSIONS:
+            out.extension_names[<int>identifier] = _EXTENSIONS[name]
+            out.extension_ids[<int>_EXTENSIONS[name]] = identifier
+
+
+cdef bint _is_video(str kind) except -1:
+    if kind not in ("audio", "video"):
+        raise ValueError(f"a track is audio or video, not {kind!r}")
+    return kind == "video"
+
+
+cdef int _pack_mid(str mid, char *out) except -1:
+    """Returns its length."""
+    cdef bytes text = mid.encode()
+    if len(text) > MID_MAX:
+        raise ValueError(f"a mid has at most {MID_MAX} bytes, this one {len(text)}")
+    memcpy(out, <const char *>text, len(text))
+    return len(text)
+
+
+cdef int _pack_ssrcs(ssrcs, uint32_t *out) except -1:
+    """Returns how many; one peer cannot have more than STREAMS_MAX."""
+    cdef int count = 0
+    for ssrc in ssrcs[:STREAMS_MAX]:
+        out[count] = ssrc
+        count += 1
+    return count
+
+
+def _open_socket(host, port):
+    """A bound UDP socket: dual-stack for "" and "::" where the host has IPv6."""
+    if host:
+        family, _, _, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_DGRAM, flags=socket.AI_NUMERICHOST
+        )[0]
+        return _bound(family, address)
+    try:
+        return _bound(socket.AF_INET6, ("::", port))
+    except OSError:
+        # No IPv6 here. A port that is taken is refused again.
+        return _bound(socket.AF_INET, ("0.0.0.0", port))
+
+
+def _bound(family, address):
+    bound = socket.socket(family, socket.SOCK_DGRAM)
+    try:
+        if family == socket.AF_INET6:
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, address[0] != "::")
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _SOCKET_BUFFER)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BUFFER)
+        bound.bind(address)
+    except BaseException:
+        bound.close()
+        raise
+    return bound
+
+
+cdef class Relay:
+    cdef Shard *shard
+    cdef object socket
+    cdef object thread
+    cdef object polling
+    cdef int pid
+    cdef readonly int port
+
+    def __cinit__(self):
+        self.shard = <Shard *>calloc(1, sizeof(Shard))
+        if self.shard == NULL or not control.init_shard(self.shard):
+            raise MemoryError
+        self.shard.fd = self.shard.wake_fd = self.shard.events_fd = -1
+
+    def __init__(self, str host="", int port=0, *, int gather_us=1000, bint offload=True):
+        if not 0 <= gather_us <= 5000:
+            raise ValueError(f"gather_us is 0..5000, not {gather_us}")
+        if self.socket is not None:
+            raise RuntimeError("a relay is set up once")
+        self.pid = getpid()
+        self.polling = threading.Lock()
+        self._find_libsrtp()
+        self.shard.seed = int.from_bytes(os.urandom(8), "little")
+        self.shard.gather_us = gather_us
+        self.shard.wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)
+        self.shard.events_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)
+        if self.shard.wake_fd < 0 or self.shard.events_fd < 0:
+            raise OSError("no file descriptor left for an eventfd")
+        self.socket = _open_socket(host, port)
+        self.port = self.socket.getsockname()[1]
+        self.shard.family = self.socket.family
+        self.shard.fd = self.socket.fileno()
+        if not receiver_init(&self.shard.receiver, self.shard.fd, offload):
+            raise MemoryError
+        if not sender_init(&self.shard.sender, offload):
+            raise MemoryError
+
+    cdef object _find_libsrtp(self):
+        protect, unprotect, protect_rtcp, unprotect_rtcp, dealloc, remove = function_addresses()
+        self.shard.srtp.protect = <state.srtp_operation><uintptr_t>protect
+        self.shard.srtp.unprotect = <state.srtp_operation><uintptr_t>unprotect
+        self.shard.srtp.protect_rtcp = <state.srtp_operation><uintptr_t>protect_rtcp
+        self.shard.srtp.unprotect_rtcp = <state.srtp_operation><uintptr_t>unprotect_rtcp
+        self.shard.srtp.deallocate = <state.srtp_deallocate><uintptr_t>dealloc
+        self.shard.srtp.remove_stream = <state.srtp_forget><uintptr_t>remove
+
+    def __dealloc__(self):
+        # The thread keeps a reference to its relay: it has ended, or never began.
+        if self.shard == NULL:
+            return
+        control.free_shard(self.shard)
+        receiver_free(&self.shard.receiver)
+        sender_free(&self.shard.sender)
+        if self.shard.wake_fd >= 0:
+            close(self.shard.wake_fd)
+        if self.shard.events_fd >= 0:
+            close(self.shard.events_fd)
+        free(self.shard)
+
+    cdef Shard *_here(self) except NULL:
+        """The shard, unless this is a child process: there is no thread, and maybe a held lock."""
+        if getpid() != self.pid:
+            raise RelayError("relay.forked", "a relay belongs to the process that made it")
+        return self.shard
+
+    def start(self):
+        self._here()
+        if self.thread is not None or self.shard.fd < 0:
+            raise RuntimeError("a relay is started once")
+        self.thread = threading.Thread(target=self._run, name="relay", daemon=True)
+        self.thread.start()
+
+    def _run(self):
+        cdef Shard *shard = self.shard
+        with nogil:
+            loop.run(shard)
+
+    def stop(self):
+        cdef Shard *shard = self._here()
+        atomic_write_int(&shard.stopping, 1)
+        wake(shard)
+        if self.thread is not None:
+            self.thread.join()
+        shard.fd = -1
+        self.socket.close()
+
+    def fileno(self):
+        return self._here().events_fd
+
+    def poll(self, int limit=64):
+        cdef Shard *shard = self._here()
+        cdef uint64_t count = 1
+        cdef Slot *slot
+        cdef list datagrams = []
+        with self.polling:
+            # Cleared before looking: what comes after is announced again.
+            read(shard.events_fd, &count, sizeof(count))
+            while len(datagrams) < limit:
+                slot = ring_oldest(&shard.up)
+                if slot == NULL:
+                    break
+                if self._is_peer(slot.peer):
+                    datagrams.append(
+                        Datagram(
+                            slot.kind,
+                            slot.peer,
+                            _unpack_address(slot.address_high, slot.address_low, slot.port),
+                            PyBytes_FromStringAndSize(<char *>slot.data, slot.length),
+                        )
+                    )
+                ring_pop(&shard.up)
+            if ring_oldest(&shard.up) != NULL:
+                count = 1
+                write(shard.events_fd, &count, sizeof(count))
+        return datagrams
+
+    cdef bint _is_peer(self, uint64_t handle):
+        cdef Shard *shard = self.shard
+        cdef void *peer
+        with nogil:
+            control_lock(&shard.lock)
+            peer = slots_get(&shard.peers, handle)
+            unlock(&shard.lock)
+        return peer != NULL
+
+    def send(self, address, bytes data):
+        cdef Shard *shard = self._here()
+        cdef state.Address packed
+        cdef sockaddr_in6 to
+        cdef socklen_t length
+        _pack_address(address, &packed)
+        if shard.fd < 0:
+            return
+        length = write_sockaddr(&packed, shard.family, &to)
+        sendto(shard.fd, <const char *>data, len(data), MSG_DONTWAIT, <const sockaddr *>&to, length)
+
+    # Peers
+
+    def add_peer(self, payload_types={}, rtx={}, extensions={}):
+        cdef Shard *shard = self._here()
+        cdef uint64_t peer
+        cdef Negotiated checked
+        _pack_negotiated(payload_types, rtx, extensions, &checked)
+        with nogil:
+            peer = control.add_peer(shard)
+        if peer == 0:
+            raise MemoryError
+        self.configure_peer(peer, payload_types, rtx, extensions)
+        return peer
+
+    def configure_peer(self, uint64_t peer, payload_types, rtx, extensions):
+        cdef Shard *shard = self._here()
+        cdef Negotiated negotiated
+        cdef FeedbackLog *log = NULL
+        cdef Outcome outcome
+        _pack_negotiated(payload_types, rtx, extensions, &negotiated)
+        if negotiated.extension_ids[TWCC]:
+            log = <FeedbackLog *>calloc(1, sizeof(FeedbackLog))
+            if log == NULL:
+                raise MemoryError
+        with nogil:
+            outcome = control.configure_peer(shard, peer, &negotiated, &log)
+            free(log)
+        _done(outcome)
+
+    def remove_peer(self, uint64_t peer):
+        cdef Shard *shard = self._here()
+        cdef Outcome outcome
+        with nogil:
+            outcome = control.remove_peer(shard, peer)
+        _done(outcome)
+
+    def expect(self, uint64_t peer, str ufrag):
+        cdef Shard *shard = self._here()
+        cdef bytes text = ufrag.encode()
+        cdef const char *data = text
+        cdef size_t length = len(text)
+        cdef Outcome outcome
+        if not 0 < length <= UFRAG_MAX:
+            raise ValueError(f"a ufrag has 1..{UFRAG_MAX} bytes, this one {length}")
+        with nogil:
+            outcome = control.expect(shard, peer, data, length)
+        _done(outcome)
+
+    def forget(self, str ufrag):
+        cdef Shard *shard = self._here()
+        cdef bytes text = ufrag.encode()
+        cdef const char *data = text
+        cdef size_t length = len(text)
+        with nogil:
+            control.forget(shard, data, length)
+
+    def bind(self, uint64_t peer, address):
+        cdef Shard *shard = self._here()
+        cdef state.Address packed
+        cdef Outcome outcome
+        _pack_address(address, &packed)
+        with nogil:
+            outcome = control.bind(shard, peer, &packed)
+        _done(outcome)
+
+    def select(self, uint64_t peer, address):
+        cdef Shard *shard = self._here()
+        cdef state.Address packed
+        cdef bint sending = address is not None
+        cdef Outcome outcome
+        if sending:
+            _pack_address(address, &packed)
+        with nogil:
+            outcome = control.select(shard, peer, &packed if sending else NULL)
+        _done(outcome)
+
+    def set_keys(self, uint64_t peer, str profile, bytes receive_key, bytes send_key):
+        cdef Shard *shard = self._here()
+        cdef srtp_t receive = <srtp_t><uintptr_t>create_session(profile, receive_key, inbound=True)
+        cdef srtp_t send
+        cdef Outcome outcome
+        try:
+            send = <srtp_t><uintptr_t>create_session(profile, send_key, inbound=False)
+        except BaseException:
+            shard.srtp.deallocate(receive)
+            raise
+        with nogil:
+            outcome = control.set_sessions(shard, peer, &receive, &send)
+            if receive != NULL:
+                shard.srtp.deallocate(receive)
+            if send != NULL:
+                shard.srtp.deallocate(send)
+        _done(outcome)
+
+    # What a peer sends
+
+    def add_track(self, uint64_t peer, str kind, str mid, ssrcs=(), rtx_ssrcs=()):
+        cdef Shard *shard = self._here()
+        cdef Track wanted
+        cdef uint32_t media[STREAMS_MAX]
+        cdef uint32_t repairs[STREAMS_MAX]
+        cdef int media_count = _pack_ssrcs(ssrcs, media)
+        cdef int repair_count = _pack_ssrcs(rtx_ssrcs, repairs)
+        cdef uint64_t track = 0
+        cdef Outcome outcome
+        memset(&wanted, 0, sizeof(wanted))
+        wanted.is_video = _is_video(kind)
+        wanted.mid_length = _pack_mid(mid, wanted.mid)
+        with nogil:
+            outcome = control.add_track(
+                shard, peer, &wanted, media, media_count, repairs, repair_count, &track
+            )
+        _done(outcome)
+        return track
+
+    def remove_track(self, uint64_t track):
+        cdef Shard *shard = self._here()
+        cdef Outcome outcome
+        with nogil:
+            outcome = control.remove_track(shard, track)
+        _done(outcome)
+
+    def set_forwarding(self, uint64_t track, bint enabled):
+        cdef Shard *shard = self._here()
+        cdef Outcome outcome
+        with nogil:
+            outcome = control.set_forwarding(shard, track, enabled)
+        _done(outcome)
+
+    def request_keyframe(self, uint64_t track):
+        cdef Shard *shard = self._here()
+        cdef Outcome outcome
+        with nogil:
+            outcome = control.request_keyframe(shard, track)
+        _done(outcome)
+
+    # What a peer receives
+
+    def add_subscription(self, uint64_t peer, str kind, str mid, uint32_t ssrc):
+        cdef Shard *shard = self._here()
+        cdef Subscription wanted
+        cdef bytes random = os.urandom(8)
+        cdef uint64_t subscription = 0
+        cdef Outcome outcome
+        memset(&wanted, 0, sizeof(wanted))
+        wanted.is_video = _is_video(kind)
+        wanted.mid_length = _pack_mid(mid, wanted.mid)
+        wanted.ssrc = ssrc
+        wanted.round_trip_us = -1
+        # Below 2**15: whoever misses the first packets cannot mistake the ROC (RFC 3711, 3.3.1).
+        placing_init(&wanted.placing, int.from_bytes(random[:2], "little") & 0x7FFF)
+        wanted.last_timestamp = int.from_bytes(random[4:], "little")
+        with nogil:
+            outcome = control.add_subscription(shard, peer, &wanted, &subscription)
+        _done(outcome)
+        return subscription
+
+    def remove_subscription(self, uint64_t subscription):
+        cdef Shard *shard = self._here()
+        cdef Outcome outcome
+        with nogil:
+            outcome = control.remove_subscription(shard, subscription)
+        _done(outcome)
+
+    def set_source(self, uint64_t subscription, track):
+        cdef Shard *shard = self._here()
+        cdef bint attached = track is not None
+        cdef uint64_t handle = track if attached else 0
+        cdef Outcome outcome
+        with nogil:
+            outcome = control.set_source(shard, subscription, attached, handle)
+        _done(outcome)
+
+    # Figures
+
+    def stats(self):
+        cdef Shard *shard = self._here()
+        cdef uint64_t counters[COUNTERS]
+        with nogil:
+            control_lock(&shard.lock)
+            memcpy(counters, shard.counters, sizeof(counters))
+            unlock(&shard.lock)
+        return {name: counters[i] for i, name in enumerate(COUNTER_NAMES)}
+
+    def peer_stats(self, uint64_t peer):
+        cdef Shard *shard = self._here()
+        cdef Peer *found
+        cdef Peer copy
+        memset(&copy, 0, sizeof(copy))
+        with nogil:
+            control_lock(&shard.lock)
+            found = <Peer *>slots_get(&shard.peers, peer)
+            if found != NULL:
+                copy = found[0]
+            unlock(&shard.lock)
+        _done(control.DONE if found != NULL else control.UNKNOWN_HANDLE)
+        return {
+            "packets_in": copy.packets_in,
+            "bytes_in": copy.bytes_in,
+            "packets_out": copy.packets_out,
+            "bytes_out": copy.bytes_out,
+            "authentication_failures": copy.authentication_failures,
+            "replays": copy.replays,
+            "addresses": copy.binding_count,
+            "ssrcs": copy.stream_count,
+        }
+
+    def track_stats(self, uint64_t track):
+        cdef Shard *shard = self._here()
+        cdef Track *found
+        cdef Track copy
+        memset(&copy, 0, sizeof(copy))
+        cdef int64_t lost = 0
+        cdef uint32_t jitter_16 = 0
+        with nogil:
+            control_lock(&shard.lock)
+            found = <Track *>slots_get(&shard.tracks, track)
+            if found != NULL:
+                copy = found[0]
+                if found.active != NULL:
+                    lost = reception_lost(&found.active.reception)
+                    jitter_16 = found.active.reception.jitter_16
+            unlock(&shard.lock)
+        _done(control.DONE if found != NULL else control.UNKNOWN_HANDLE)
+        return {
+            "packets": copy.packets,
+            "bytes": copy.bytes,
+            "lost": lost,
+            "jitter": jitter_16 >> 4,
+            "keyframes": copy.keyframes,
+            "plis_sent": copy.plis_sent,
+            "age_ms": (monotonic_us() - copy.seen_us) // 1000 if copy.seen_us else -1,
+        }
+
+    def subscription_stats(self, uint64_t subscription):
+        cdef Shard *shard = self._here()
+        cdef Subscription *found
+        cdef Subscription copy
+        memset(&copy, 0, sizeof(copy))
+        with nogil:
+            control_lock(&shard.lock)
+            found = <Subscription *>slots_get(&shard.subscriptions, subscription)
+            if found != NULL:
+                copy = found[0]
+            unlock(&shard.lock)
+        _done(control.DONE if found != NULL else control.UNKNOWN_HANDLE)
+        return {
+            "packets": copy.packets,
+            "bytes": copy.payload_bytes,
+            "dropped": copy.dropped,
+            "fraction_lost": copy.fraction_lost,
+            "round_trip_us": copy.round_trip_us,
+        }

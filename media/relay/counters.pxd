@@ -1,0 +1,39 @@
+# What the relay counts since it started. COUNTER_NAMES in core.pyx lists the names in this order.
+
+cdef enum:
+    PACKETS_IN
+    BYTES_IN
+    PACKETS_OUT
+    BYTES_OUT
+    STUN_UP
+    DTLS_UP
+    RTP_IN
+    RTCP_IN
+    RETRANSMISSIONS
+    PADDING_ONLY
+    # Dropped before a peer was known
+    DROPPED_PROTOCOL
+    DROPPED_STUN
+    DROPPED_UFRAG
+    DROPPED_UNBOUND
+    DROPPED_OVERSIZE
+    DROPPED_RING_FULL
+    # Dropped on the way in
+    DROPPED_NO_KEYS
+    DROPPED_AUTHENTICATION
+    DROPPED_REPLAY
+    DROPPED_MALFORMED
+    DROPPED_SSRC_LIMIT
+    DROPPED_UNKNOWN_SSRC
+    DROPPED_OTHER_SSRC
+    DROPPED_MUTED
+    # Dropped for one subscriber
+    DROPPED_PAYLOAD_TYPE
+    DROPPED_WAITING_KEYFRAME
+    DROPPED_LATE
+    DROPPED_PROTECT
+    # Dropped by the socket
+    DROPPED_SEND
+    DROPPED_RECEIVE_BUFFER
+    OFFLOAD_REFUSED
+    COUNTERS

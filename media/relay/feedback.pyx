@@ -1,0 +1,87 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+"""What the relay owes each publisher, when it is due: reports, transport-wide feedback, PLIs.
+
+The relay thread alone comes here, holding the lock; see forward.pyx on letting go of it.
+"""
+
+from libc.stdint cimport int64_t, uint8_t, uint32_t
+from media.relay.counters cimport BYTES_OUT, PACKETS_OUT
+from media.relay.forward cimport flush
+from media.relay.linux cimport atomic_write_i64
+from media.relay.rtcp cimport RELAY_SSRC, write_pli, write_receiver_report
+from media.relay.state cimport OUTPUTS_PER_HOLD, Peer, Shard, Track
+from media.relay.timers cimport KEYFRAME_INTERVAL_US, arm
+from media.relay.twcc cimport feedback_waits, feedback_write
+from media.relay.udp cimport commit, reserve
+
+
+cdef void give_feedback(Shard *shard) noexcept nogil:
+    """Send whatever is due and arm the timer for the rest. May let go of the lock on the way."""
+    cdef uint32_t i = 0
+    cdef Peer *peer
+    atomic_write_i64(&shard.timer_us, 0)
+    while i < shard.peers.capacity:
+        peer = <Peer *>shard.peers.items[i]
+        if peer != NULL and peer.send != NULL and peer.selected:
+            if shard.sender.packet_count >= OUTPUTS_PER_HOLD:
+                flush(shard)
+                continue
+            report(shard, peer)
+            give_transport_feedback(shard, peer)
+            ask_for_keyframes(shard, peer)
+        i += 1
+
+
+cdef void report(Shard *shard, Peer *peer) noexcept nogil:
+    cdef size_t length
+    if peer.reports_due_us == 0:
+        return
+    if peer.reports_due_us > shard.now_us:
+        arm(shard, peer.reports_due_us)
+        return
+    # The next packet starts the next interval: a silent publisher gets no reports.
+    peer.reports_due_us = 0
+    length = write_receiver_report(reserve(&shard.sender), peer, shard.now_us)
+    if length:
+        protect_and_send(shard, peer, <int>length)
+
+
+cdef void give_transport_feedback(Shard *shard, Peer *peer) noexcept nogil:
+    cdef size_t length
+    if peer.feedback == NULL or peer.feedback.due_us == 0:
+        return
+    if peer.feedback.due_us > shard.now_us:
+        arm(shard, peer.feedback.due_us)
+        return
+    peer.feedback.due_us = 0
+    peer.feedback.sent_us = shard.now_us
+    # At most FEEDBACK_SPAN numbers wait: a few messages.
+    while feedback_waits(peer.feedback):
+        length = feedback_write(peer.feedback, reserve(&shard.sender), RELAY_SSRC)
+        if length:
+            protect_and_send(shard, peer, <int>length)
+
+
+cdef void ask_for_keyframes(Shard *shard, Peer *peer) noexcept nogil:
+    cdef Track *track = peer.tracks
+    cdef uint32_t ssrc
+    while track != NULL:
+        ssrc = track.active.ssrc if track.active != NULL else track.signalled_ssrc
+        if track.keyframe_wanted and track.forwarding and ssrc:
+            if shard.now_us - track.keyframe_asked_us >= KEYFRAME_INTERVAL_US:
+                track.keyframe_asked_us = shard.now_us
+                track.plis_sent += 1
+                protect_and_send(shard, peer, <int>write_pli(reserve(&shard.sender), ssrc))
+            arm(shard, track.keyframe_asked_us + KEYFRAME_INTERVAL_US)
+        track = track.next
+
+
+cdef void protect_and_send(Shard *shard, Peer *peer, int length) noexcept nogil:
+    """Send `length` bytes of RTCP that were written where `reserve` said."""
+    if shard.srtp.protect_rtcp(peer.send, reserve(&shard.sender), &length) != 0:
+        return
+    commit(&shard.sender, &peer.destination, length)
+    shard.counters[PACKETS_OUT] += 1
+    shard.counters[BYTES_OUT] += length
+    peer.packets_out += 1
+    peer.bytes_out += length

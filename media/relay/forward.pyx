@@ -1,0 +1,249 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+"""From a track's packets to its subscribers' datagrams.
+
+The packets of one track in one batch are a run: subscribers outside, packets inside, so
+that what goes to one address lies in one piece, which the kernel segments (GSO).
+
+The relay thread alone comes here, holding the lock, and lets go of it every
+OUTPUTS_PER_HOLD datagrams: after that no pointer but those into the batch is good, which is
+why runs name their track by handle and subscriptions remember the last run they were given.
+"""
+
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from media.relay.counters cimport (
+    BYTES_OUT,
+    DROPPED_LATE,
+    DROPPED_PAYLOAD_TYPE,
+    DROPPED_PROTECT,
+    DROPPED_SEND,
+    DROPPED_WAITING_KEYFRAME,
+    OFFLOAD_REFUSED,
+    PACKETS_OUT,
+)
+from media.relay.linux cimport pthread_mutex_lock, pthread_mutex_unlock
+from media.relay.locks cimport relay_lock, unlock
+from media.relay.placing cimport placing_restart, placing_skip, placing_take
+from media.relay.rtcp cimport write_sender_report
+from media.relay.rtp cimport write_rtp
+from media.relay.state cimport (
+    BATCH_PACKETS,
+    NO_FAMILY,
+    OUTPUTS_PER_HOLD,
+    Packet,
+    Peer,
+    RUN_PACKETS,
+    Run,
+    Shard,
+    Stream,
+    Subscription,
+    Track,
+)
+from media.relay.tables cimport slots_get
+from media.relay.udp cimport commit, reserve, send_all
+
+
+cdef void add_to_run(Shard *shard, Track *track, const Stream *stream, int packet) noexcept nogil:
+    """Have a packet of the batch forwarded with the track's others; -1: a sender report only."""
+    cdef Run *run
+    if track.batch == shard.batch:
+        run = &shard.runs[track.run_index]
+        if packet < 0 and run.stream_serial == stream.serial:
+            return
+        if packet >= 0 and run.count < RUN_PACKETS and run.stream_serial == stream.serial:
+            if run.last >= 0:
+                shard.packets[run.last].next = packet
+            else:
+                run.first = packet
+            run.last = packet
+            run.count += 1
+            return
+    if packet < 0 and shard.run_count >= BATCH_PACKETS - 1:
+        return                      # the last run is a packet's; this waits for the next batch
+    track.batch = shard.batch
+    track.run_index = shard.run_count
+    run = &shard.runs[shard.run_count]
+    shard.run_count += 1
+    shard.serials += 1
+    run.serial = shard.serials
+    run.track = track.handle
+    run.stream_serial = stream.serial
+    run.first = run.last = packet
+    run.count = 0 if packet < 0 else 1
+
+
+cdef void forward_runs(Shard *shard) noexcept nogil:
+    """Forward every run of the batch and empty it. May let go of the lock on the way."""
+    cdef int i
+    for i in range(shard.run_count):
+        while not forward_run(shard, &shard.runs[i]):
+            flush(shard)
+    shard.run_count = 0
+    shard.packet_count = 0
+    shard.batch += 1
+
+
+cdef bint forward_run(Shard *shard, const Run *run) noexcept nogil:
+    """False: there is no room left; call again after a flush."""
+    cdef Track *track = <Track *>slots_get(&shard.tracks, run.track)
+    cdef Stream *stream
+    cdef Subscription *subscription
+    cdef int at
+    if track == NULL or not track.forwarding or track.active == NULL:
+        return True
+    stream = track.active
+    if stream.serial != run.stream_serial:
+        return True
+    subscription = track.subscribers
+    while subscription != NULL:
+        if subscription.run_serial != run.serial:
+            if shard.sender.packet_count >= OUTPUTS_PER_HOLD:
+                return False
+            subscription.run_serial = run.serial
+            if subscription.peer.selected and subscription.peer.send != NULL:
+                at = run.first
+                while at >= 0:
+                    forward_packet(shard, subscription, stream, &shard.packets[at])
+                    at = shard.packets[at].next
+                if subscription.flowing and subscription.report_serial != stream.report_serial:
+                    pass_sender_report(shard, subscription, stream)
+        subscription = subscription.next_subscriber
+    return True
+
+
+cdef void forward_packet(
+    Shard *shard, Subscription *subscription, const Stream *stream, const Packet *packet
+) noexcept nogil:
+    cdef Peer *peer = subscription.peer
+    cdef int payload_type
+    cdef int64_t place
+    cdef uint32_t timestamp
+    cdef uint8_t *out
+    cdef int length
+    cdef bint flowing = subscription.flowing and subscription.stream_serial == stream.serial
+    if packet.payload_length == 0:
+        # Padding only: probes the publisher's uplink, which ends here.
+        if flowing:
+            placing_skip(&subscription.placing, packet.sequence_ext)
+        return
+    payload_type = subscriber_payload_type(subscription, packet)
+    if payload_type < 0:
+        if flowing:
+            placing_skip(&subscription.placing, packet.sequence_ext)
+        drop(shard, subscription, DROPPED_PAYLOAD_TYPE)
+        return
+    if not flowing:
+        if subscription.is_video and not packet.keyframe:
+            drop(shard, subscription, DROPPED_WAITING_KEYFRAME)
+            return
+        begin(shard, subscription, stream, packet)
+    place = placing_take(&subscription.placing, packet.sequence_ext)
+    if place < 0:
+        drop(shard, subscription, DROPPED_LATE)
+        return
+    timestamp = packet.timestamp + subscription.timestamp_shift
+    out = reserve(&shard.sender)
+    length = <int>write_rtp(
+        out, packet, subscription, <uint8_t>payload_type, <uint16_t>place, timestamp, shard.send_time
+    )
+    if shard.srtp.protect(peer.send, out, &length) != 0:
+        drop(shard, subscription, DROPPED_PROTECT)
+        return
+    send(shard, peer, length)
+    subscription.packets += 1
+    subscription.payload_bytes += packet.payload_length
+    if packet.sequence_ext == subscription.placing.highest:
+        subscription.last_timestamp = timestamp
+        subscription.last_us = shard.now_us
+
+
+cdef void begin(
+    Shard *shard, Subscription *subscription, const Stream *stream, const Packet *packet
+) noexcept nogil:
+    """Go on with this packet: the sequence at last + 1, the timestamp at last + elapsed time.
+
+    The same source after a pause keeps its timestamps: they went on meanwhile.
+    """
+    cdef int64_t elapsed
+    placing_restart(&subscription.placing, packet.sequence_ext)
+    subscription.flowing = True
+    if subscription.stream_serial == stream.serial:
+        return
+    subscription.stream_serial = stream.serial
+    if subscription.last_us:
+        elapsed = (shard.now_us - subscription.last_us) * stream.clock_rate // 1000000
+        subscription.last_timestamp += <uint32_t>max(elapsed, <int64_t>1)
+    subscription.timestamp_shift = subscription.last_timestamp - packet.timestamp
+
+
+cdef int subscriber_payload_type(Subscription *subscription, const Packet *packet) noexcept nogil:
+    """The subscriber's own payload type for the packet's codec; -1: it has none."""
+    cdef const Peer *peer = subscription.peer
+    cdef int i
+    if packet.codec.family == NO_FAMILY:
+        return -1
+    if (
+        subscription.codec.family == packet.codec.family
+        and subscription.codec.variant == packet.codec.variant
+    ):
+        return subscription.payload_type
+    subscription.codec = packet.codec
+    subscription.payload_type = -1
+    for i in range(128):
+        if (
+            peer.negotiated.codecs[i].family == packet.codec.family
+            and peer.negotiated.codecs[i].variant == packet.codec.variant
+        ):
+            subscription.payload_type = i
+            break
+    return subscription.payload_type
+
+
+cdef inline void drop(Shard *shard, Subscription *subscription, int counter) noexcept nogil:
+    subscription.dropped += 1
+    shard.counters[counter] += 1
+
+
+cdef inline void send(Shard *shard, Peer *peer, int length) noexcept nogil:
+    commit(&shard.sender, &peer.destination, length)
+    shard.counters[PACKETS_OUT] += 1
+    shard.counters[BYTES_OUT] += length
+    peer.packets_out += 1
+    peer.bytes_out += length
+
+
+cdef void pass_sender_report(
+    Shard *shard, Subscription *subscription, const Stream *stream
+) noexcept nogil:
+    cdef uint8_t *out = reserve(&shard.sender)
+    cdef int length = <int>write_sender_report(out, subscription, stream)
+    subscription.report_serial = stream.report_serial
+    if shard.srtp.protect_rtcp(subscription.peer.send, out, &length) != 0:
+        return
+    subscription.report_ntp_middle = <uint32_t>(stream.report_ntp >> 16)
+    subscription.report_sent_us = shard.now_us
+    send(shard, subscription.peer, length)
+
+
+cdef void flush(Shard *shard) noexcept nogil:
+    """Send what waits without the lock; hold it again on return."""
+    flush_and_unlock(shard)
+    relay_lock(&shard.lock)
+
+
+cdef void flush_and_unlock(Shard *shard) noexcept nogil:
+    """Send what waits, without the lock.
+
+    `sending` is taken before the lock is given back: a verb that silenced something and
+    then passes `sending` knows that what was made before it has left.
+    """
+    shard.counters[DROPPED_SEND] += shard.sender.failed
+    shard.counters[OFFLOAD_REFUSED] += shard.sender.refused
+    shard.sender.failed = shard.sender.refused = 0
+    if shard.sender.message_count == 0:
+        unlock(&shard.lock)
+        return
+    pthread_mutex_lock(&shard.sending)
+    unlock(&shard.lock)
+    if shard.fd >= 0:
+        send_all(&shard.sender, shard.fd, shard.family)
+    pthread_mutex_unlock(&shard.sending)

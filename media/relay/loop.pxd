@@ -1,0 +1,5 @@
+# The relay thread.
+
+from media.relay.state cimport Shard
+
+cdef void run(Shard *shard) noexcept nogil

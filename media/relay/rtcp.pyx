@@ -1,0 +1,176 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+"""RTCP: what a peer's packets mean, and the packets that the relay writes.
+
+Nothing is passed on as it came: the relay is the receiver of its publishers and the sender
+of its subscribers. NACKs and REMB are left unanswered.
+Sources: RFC 3550, 6.4 (reports); RFC 4585, 6.3.1 (PLI); RFC 5104, 4.3.1 (FIR).
+"""
+
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from media.relay.counters cimport DROPPED_MALFORMED
+from media.relay.reception cimport reception_fraction_lost, reception_lost
+from media.relay.state cimport MEDIA, Peer, Shard, Stream, Subscription
+from media.relay.timers cimport want_keyframe
+from media.relay.wire cimport get16, get32, get64, put16, put24, put32, put64
+
+cdef enum:
+    SENDER_REPORT = 200
+    RECEIVER_REPORT = 201
+    PAYLOAD_FEEDBACK = 206
+    PLI = 1
+    FIR = 4
+    BLOCK = 24
+
+
+cdef Stream *read_rtcp(
+    Shard *shard, Peer *peer, const uint8_t *data, size_t length
+) noexcept nogil:
+    """Take in one decrypted compound packet (or a reduced-size one, RFC 5506).
+
+    Returns the stream whose sender report it held, or NULL.
+    """
+    cdef Stream *reported = NULL
+    cdef size_t at = 0
+    cdef size_t size
+    cdef int count, kind
+    while at + 4 <= length:
+        size = 4 * (<size_t>get16(data + at + 2) + 1)
+        if (data[at] >> 6) != 2 or at + size > length:
+            shard.counters[DROPPED_MALFORMED] += 1
+            return reported
+        count = data[at] & 0x1F
+        kind = data[at + 1]
+        if kind == SENDER_REPORT and size >= 28:
+            reported = read_sender_report(shard, peer, data + at)
+            read_blocks(shard, peer, data + at + 28, size - 28, count)
+        elif kind == RECEIVER_REPORT and size >= 8:
+            read_blocks(shard, peer, data + at + 8, size - 8, count)
+        elif kind == PAYLOAD_FEEDBACK and size >= 12:
+            if count == PLI:
+                read_keyframe_request(shard, peer, get32(data + at + 8))
+            elif count == FIR:
+                read_fir(shard, peer, data + at + 12, size - 12)
+        at += size
+    return reported
+
+
+cdef Stream *read_sender_report(Shard *shard, Peer *peer, const uint8_t *data) noexcept nogil:
+    cdef uint32_t ssrc = get32(data + 4)
+    cdef int i
+    cdef Stream *stream
+    for i in range(peer.stream_count):
+        if peer.stream_ssrcs[i] == ssrc:
+            stream = peer.streams[i]
+            shard.serials += 1
+            stream.report_serial = shard.serials
+            stream.report_ntp = get64(data + 8)
+            stream.report_timestamp = get32(data + 16)
+            stream.report_us = shard.now_us
+            return stream
+    return NULL
+
+
+cdef Subscription *find_subscription(Peer *peer, uint32_t ssrc) noexcept nogil:
+    cdef Subscription *subscription = peer.subscriptions
+    while subscription != NULL and subscription.ssrc != ssrc:
+        subscription = subscription.next
+    return subscription
+
+
+cdef void read_blocks(
+    Shard *shard, Peer *peer, const uint8_t *data, size_t length, int count
+) noexcept nogil:
+    """Report blocks about what this peer receives from us."""
+    cdef Subscription *subscription
+    cdef uint32_t last_report
+    cdef int64_t delay_us, round_trip_us
+    cdef int i
+    for i in range(count):
+        if <size_t>(i + 1) * BLOCK > length:
+            return
+        subscription = find_subscription(peer, get32(data))
+        if subscription != NULL:
+            subscription.fraction_lost = data[4]
+            last_report = get32(data + 16)
+            if last_report and last_report == subscription.report_ntp_middle:
+                delay_us = (<int64_t>get32(data + 20) * 1000000) >> 16
+                round_trip_us = shard.now_us - subscription.report_sent_us - delay_us
+                subscription.round_trip_us = max(round_trip_us, <int64_t>0)
+        data += BLOCK
+
+
+cdef void read_keyframe_request(Shard *shard, Peer *peer, uint32_t ssrc) noexcept nogil:
+    cdef Subscription *subscription = find_subscription(peer, ssrc)
+    if subscription != NULL and subscription.is_video and subscription.source != NULL:
+        want_keyframe(shard, subscription.source, shard.now_us)
+
+
+cdef void read_fir(Shard *shard, Peer *peer, const uint8_t *data, size_t length) noexcept nogil:
+    """Entries of SSRC, sequence number, three reserved bytes. The throttle makes repeats free."""
+    while length >= 8:
+        read_keyframe_request(shard, peer, get32(data))
+        data += 8
+        length -= 8
+
+
+cdef size_t write_sender_report(
+    uint8_t *out, const Subscription *subscription, const Stream *stream
+) noexcept nogil:
+    """The publisher's clock in the subscriber's timestamps: what lip sync needs. 28 bytes.
+
+    The counts are the subscription's own.
+    """
+    out[0] = 0x80
+    out[1] = SENDER_REPORT
+    put16(out + 2, 6)
+    put32(out + 4, subscription.ssrc)
+    put64(out + 8, stream.report_ntp)
+    put32(out + 16, stream.report_timestamp + subscription.timestamp_shift)
+    put32(out + 20, <uint32_t>subscription.packets)
+    put32(out + 24, <uint32_t>subscription.payload_bytes)
+    return 28
+
+
+cdef size_t write_receiver_report(uint8_t *out, Peer *peer, int64_t now_us) noexcept nogil:
+    """Report on each media SSRC heard since the last report; 0: none. At most 752 bytes."""
+    cdef Stream *stream
+    cdef uint8_t *block = out + 8
+    cdef int count = 0
+    cdef int i
+    cdef int64_t lost
+    for i in range(peer.stream_count):
+        stream = peer.streams[i]
+        if stream.role != MEDIA or not stream.reception.heard or count == REPORT_BLOCKS_MAX:
+            continue
+        stream.reception.heard = False
+        lost = min(max(reception_lost(&stream.reception), <int64_t>-0x800000), <int64_t>0x7FFFFF)
+        put32(block, stream.ssrc)
+        block[4] = <uint8_t>reception_fraction_lost(&stream.reception)
+        put24(block + 5, <uint32_t>lost & 0xFFFFFF)
+        # The first number is 65536 + its 16 bits here: take that cycle off.
+        put32(block + 8, <uint32_t>(stream.reception.highest - 65536))
+        put32(block + 12, stream.reception.jitter_16 >> 4)
+        if stream.report_serial:
+            put32(block + 16, <uint32_t>(stream.report_ntp >> 16))
+            put32(block + 20, <uint32_t>(((now_us - stream.report_us) << 16) // 1000000))
+        else:
+            put32(block + 16, 0)
+            put32(block + 20, 0)
+        block += BLOCK
+        count += 1
+    if count == 0:
+        return 0
+    out[0] = <uint8_t>(0x80 | count)
+    out[1] = RECEIVER_REPORT
+    put16(out + 2, <uint32_t>(1 + 6 * count))
+    put32(out + 4, RELAY_SSRC)
+    return <size_t>(8 + BLOCK * count)
+
+
+cdef size_t write_pli(uint8_t *out, uint32_t media_ssrc) noexcept nogil:
+    out[0] = 0x80 | PLI
+    out[1] = PAYLOAD_FEEDBACK
+    put16(out + 2, 2)
+    put32(out + 4, RELAY_SSRC)
+    put32(out + 8, media_ssrc)
+    return 12

@@ -1,0 +1,324 @@
+# Everything a shard knows: one socket, one thread, its peers, tracks and subscriptions.
+#
+# Every structure here is guarded by Shard.lock unless its comment says otherwise. Times are
+# microseconds of the monotonic clock. A handle names an object for ever; a pointer is good
+# only while the lock is held.
+
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from media.relay.counters cimport COUNTERS
+from media.relay.linux cimport iovec, mmsghdr, pthread_mutex_t, sockaddr_in6
+from media.relay.locks cimport Turnstile
+from media.relay.placing cimport Placing
+from media.relay.reception cimport Reception
+from media.relay.ring cimport Ring
+
+# Header extensions, as the keys of configure_peer's `extensions`.
+cdef enum:
+    NO_EXTENSION
+    MID
+    RID
+    REPAIRED_RID
+    TWCC
+    AUDIO_LEVEL
+    VIDEO_ORIENTATION
+    DEPENDENCY_DESCRIPTOR
+    ABS_SEND_TIME
+    EXTENSIONS
+
+# Codec families, as in core.pyi.
+cdef enum:
+    NO_FAMILY
+    OPUS
+    VP8
+    VP9
+    AV1
+    H264
+    OTHER_AUDIO
+
+cdef enum Role:
+    UNKNOWN_ROLE
+    MEDIA
+    RETRANSMISSION
+
+cdef enum:
+    MID_MAX = 32
+    UFRAG_MAX = 256
+    ADDRESSES_MAX = 8
+    # A browser with camera, screen and their simulcast layers and retransmissions uses
+    # 14 SSRCs; each one costs libsrtp 0.4 KB, so that a hostile one may not have many more.
+    STREAMS_MAX = 64
+    # A Wi-Fi MTU; larger media datagrams are nobody's.
+    RTP_MAX = 1500
+    # Our own header extensions and SRTP's trailer on top of it.
+    OUTPUT_MAX = 1800
+    # Transport-wide sequence numbers remembered, a power of two.
+    FEEDBACK_SPAN = 1024
+    RECEIVE_MESSAGES = 64
+    BATCH_PACKETS = 256
+    RUN_PACKETS = 64
+    # The lock is released when this many outputs wait, so that no verb waits longer than
+    # it takes to make them: about 0.2 ms.
+    OUTPUTS_PER_HOLD = 128
+    OUTPUTS_MAX = OUTPUTS_PER_HOLD + RUN_PACKETS + 64
+
+ctypedef void *srtp_t
+ctypedef int (*srtp_operation)(srtp_t session, void *packet, int *length) noexcept nogil
+ctypedef int (*srtp_deallocate)(srtp_t session) noexcept nogil
+ctypedef int (*srtp_forget)(srtp_t session, unsigned int ssrc_network_order) noexcept nogil
+
+# libsrtp's functions, by the pointers that pylibsrtp's cffi module gives.
+cdef struct Srtp:
+    srtp_operation protect
+    srtp_operation unprotect
+    srtp_operation protect_rtcp
+    srtp_operation unprotect_rtcp
+    srtp_deallocate deallocate
+    srtp_forget remove_stream
+
+# An IPv6 address, or an IPv4 one mapped into it, in network order; the port in host order.
+cdef struct Address:
+    uint64_t high
+    uint64_t low
+    uint16_t port
+
+cdef struct Codec:
+    uint32_t family
+    uint32_t variant
+
+cdef struct Negotiated:
+    Codec codecs[128]
+    uint8_t repairs[128]            # retransmission payload type -> 1 + the one it repairs
+    uint8_t extension_names[256]    # id -> Extension
+    uint8_t extension_ids[EXTENSIONS]
+
+# One RTP packet in the receive buffer, decrypted; positions count from its first byte.
+cdef struct Packet:
+    uint8_t *data
+    uint16_t header_length          # with CSRCs, without extensions
+    uint16_t payload_at
+    uint16_t payload_length         # without padding
+    uint8_t payload_type
+    bint marker
+    bint keyframe
+    uint16_t sequence
+    uint32_t timestamp
+    uint32_t ssrc
+    int64_t sequence_ext
+    Codec codec
+    uint16_t field_at[EXTENSIONS]
+    uint8_t field_length[EXTENSIONS]    # 0: absent
+    int next                        # in the run; -1 ends it
+
+# Packets of one track that arrived in one batch: forwarded together.
+cdef struct Run:
+    uint64_t track                  # handle: the track may go while the lock is released
+    uint64_t stream_serial
+    uint64_t serial
+    int first
+    int last
+    int count
+
+cdef struct Peer
+cdef struct Track
+cdef struct Subscription
+
+# One address that proved to be a peer's; a node of Shard.addresses.
+cdef struct Binding:
+    uint64_t hash
+    Address address
+    Peer *peer
+    int64_t seen_us
+
+# One local ufrag; a node of Shard.ufrags.
+cdef struct Ufrag:
+    uint64_t hash
+    Peer *peer
+    Ufrag *next
+    uint16_t length
+    char text[UFRAG_MAX]
+
+# One SSRC received from a peer.
+cdef struct Stream:
+    uint64_t serial                 # never reused
+    uint32_t ssrc
+    Role role
+    Track *track                    # NULL: not known (yet), or removed
+    uint8_t mid_length
+    char mid[MID_MAX]               # as last seen in the extension
+    int64_t seen_us
+    uint32_t clock_rate
+    Reception reception
+    # The publisher's last sender report
+    uint64_t report_serial          # 0: none yet; never reused
+    uint64_t report_ntp
+    uint32_t report_timestamp
+    int64_t report_us
+
+# When the packets of one transport-wide sequence arrived (twcc.pyx).
+cdef struct FeedbackLog:
+    bint begun
+    int64_t base                    # the first number that no feedback covers yet
+    int64_t highest
+    int unreported                  # packets since the last feedback
+    uint8_t feedback_count
+    uint32_t media_ssrc
+    int64_t due_us                  # 0: nothing to report
+    int64_t sent_us
+    int64_t arrivals_us[FEEDBACK_SPAN]    # by number modulo the span; 0: not received
+
+cdef struct Peer:
+    uint64_t handle
+    Negotiated negotiated
+    srtp_t receive
+    srtp_t send
+    bint selected
+    Address destination
+    int binding_count
+    Binding *bindings[ADDRESSES_MAX]
+    Ufrag *ufrags
+    Track *tracks
+    Subscription *subscriptions
+    Subscription *retired           # removed ones: their SSRCs must go on, not start again
+    int stream_count
+    int stream_hint
+    uint32_t stream_ssrcs[STREAMS_MAX]
+    Stream *streams[STREAMS_MAX]
+    FeedbackLog *feedback           # NULL: transport-wide feedback is not negotiated
+    int64_t reports_due_us          # 0: nothing to report
+    uint64_t packets_in
+    uint64_t bytes_in
+    uint64_t packets_out
+    uint64_t bytes_out
+    uint64_t authentication_failures
+    uint64_t replays
+
+cdef struct Track:
+    uint64_t handle
+    Peer *peer
+    Track *previous
+    Track *next
+    bint is_video
+    bint forwarding
+    uint8_t mid_length
+    char mid[MID_MAX]
+    uint32_t signalled_ssrc         # 0: none
+    Stream *active                  # the SSRC that is forwarded
+    Subscription *subscribers
+    bint keyframe_wanted
+    int64_t keyframe_asked_us
+    uint64_t batch                  # run_index belongs to this batch
+    int run_index
+    uint64_t packets
+    uint64_t bytes
+    uint64_t keyframes
+    uint64_t plis_sent
+    int64_t seen_us                 # 0: no packet yet
+
+cdef struct Subscription:
+    uint64_t handle
+    Peer *peer
+    Subscription *previous          # of the peer's
+    Subscription *next
+    Track *source
+    Subscription *previous_subscriber    # of the source's
+    Subscription *next_subscriber
+    bint is_video
+    uint8_t mid_length
+    char mid[MID_MAX]
+    uint32_t ssrc
+    uint64_t run_serial             # the last run it was given
+    # The one continuous stream that the subscriber sees
+    bint flowing                    # False: the next packet that may start it, starts it
+    uint64_t stream_serial          # the Stream that timestamp_shift belongs to
+    Placing placing
+    uint32_t timestamp_shift        # out = in + shift
+    uint32_t last_timestamp
+    int64_t last_us                 # 0: nothing sent yet
+    Codec codec                     # payload_type's cache
+    int payload_type
+    # RTCP
+    uint64_t report_serial          # of the last sender report passed on
+    uint32_t report_ntp_middle
+    int64_t report_sent_us
+    int fraction_lost
+    int64_t round_trip_us
+    uint64_t packets
+    uint64_t payload_bytes
+    uint64_t dropped
+
+# Objects by handle.
+cdef struct Slots:
+    uint64_t kind
+    uint32_t capacity
+    uint32_t free_count
+    uint32_t *free
+    uint32_t *generations
+    void **items
+
+# Nodes that begin with their own hash, open addressing.
+cdef struct HashTable:
+    uint32_t mask
+    uint32_t count
+    uint64_t **nodes
+
+# Owned by the relay thread; no lock.
+cdef struct Receiver:
+    int capacity
+    size_t stride
+    uint8_t *data
+    mmsghdr messages[RECEIVE_MESSAGES]
+    iovec vectors[RECEIVE_MESSAGES]
+    sockaddr_in6 sources[RECEIVE_MESSAGES]
+    uint64_t controls[RECEIVE_MESSAGES][8]
+    uint32_t overflow
+
+# Datagrams ready to go; owned by the relay thread, filled under the lock, sent outside it.
+cdef struct Sender:
+    bint segmenting
+    int message_count
+    int packet_count
+    size_t used
+    uint8_t *arena
+    mmsghdr messages[OUTPUTS_MAX]
+    iovec vectors[OUTPUTS_MAX]
+    sockaddr_in6 destinations[OUTPUTS_MAX]
+    Address addresses[OUTPUTS_MAX]
+    uint64_t controls[OUTPUTS_MAX][4]
+    uint16_t segment_size[OUTPUTS_MAX]
+    uint16_t segment_count[OUTPUTS_MAX]
+    bint closed[OUTPUTS_MAX]
+    # Outcomes, added to the counters at the next hold of the lock
+    uint64_t failed
+    uint64_t refused
+
+cdef struct Shard:
+    int fd
+    int family
+    int wake_fd
+    int events_fd
+    int gather_us
+    int stopping                    # atomic
+    Turnstile lock
+    # Held while datagrams leave. A verb that silences something passes it after `lock`.
+    pthread_mutex_t sending
+    Srtp srtp
+    uint64_t seed
+    uint64_t serials
+    Slots peers
+    Slots tracks
+    Slots subscriptions
+    HashTable addresses
+    HashTable ufrags
+    int64_t timer_us                # atomic; 0: none. When the next feedback is due
+    int64_t now_us                  # when the batch in hand was received
+    uint32_t send_time              # the same as abs-send-time
+    uint64_t counters[COUNTERS]
+    Ring up
+    bint events_pending
+    uint64_t batch
+    int packet_count
+    Packet packets[BATCH_PACKETS]
+    int run_count
+    Run runs[BATCH_PACKETS]
+    Receiver receiver
+    Sender sender

@@ -1,0 +1,128 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+"""The SSRCs that a peer sends, and the track each belongs to.
+
+An SSRC is a track's because the offer listed it, or because one of its packets carried the
+track's MID: browsers send the MID for a second or two only, so that it is remembered. One
+whose track went stays known: libsrtp's replay window for it must not start anew.
+"""
+
+from libc.stdint cimport uint8_t, uint32_t
+from libc.stdlib cimport calloc, free
+from libc.string cimport memcmp, memcpy
+from media.relay.linux cimport htonl
+from media.relay.state cimport (
+    MEDIA,
+    MID,
+    MID_MAX,
+    Packet,
+    Peer,
+    REPAIRED_RID,
+    RETRANSMISSION,
+    STREAMS_MAX,
+    Shard,
+    Stream,
+    Track,
+    UNKNOWN_ROLE,
+)
+
+
+cdef Stream *find_stream(Peer *peer, uint32_t ssrc) noexcept nogil:
+    cdef int i = peer.stream_hint
+    if i < peer.stream_count and peer.stream_ssrcs[i] == ssrc:
+        return peer.streams[i]
+    for i in range(peer.stream_count):
+        if peer.stream_ssrcs[i] == ssrc:
+            peer.stream_hint = i
+            return peer.streams[i]
+    return NULL
+
+
+cdef int silent_orphan(Peer *peer) noexcept nogil:
+    """The stream without a track that has been silent longest; -1: every one has a track."""
+    cdef int found = -1
+    cdef int i
+    for i in range(peer.stream_count):
+        if peer.streams[i].track == NULL:
+            if found < 0 or peer.streams[i].seen_us < peer.streams[found].seen_us:
+                found = i
+    return found
+
+
+cdef bint has_room(Peer *peer) noexcept nogil:
+    return peer.stream_count < STREAMS_MAX or silent_orphan(peer) >= 0
+
+
+cdef Stream *add_stream(Shard *shard, Peer *peer, uint32_t ssrc) noexcept nogil:
+    """A new stream, in the place of a silent one if need be; NULL: no room or no memory."""
+    cdef Stream *stream
+    cdef int at
+    if peer.stream_count == STREAMS_MAX:
+        at = silent_orphan(peer)
+        if at < 0:
+            return NULL
+        if peer.receive != NULL:
+            shard.srtp.remove_stream(peer.receive, htonl(peer.stream_ssrcs[at]))
+        free(peer.streams[at])
+        peer.stream_count -= 1
+        peer.streams[at] = peer.streams[peer.stream_count]
+        peer.stream_ssrcs[at] = peer.stream_ssrcs[peer.stream_count]
+    stream = <Stream *>calloc(1, sizeof(Stream))
+    if stream == NULL:
+        return NULL
+    shard.serials += 1
+    stream.serial = shard.serials
+    stream.ssrc = ssrc
+    stream.seen_us = shard.now_us
+    peer.streams[peer.stream_count] = stream
+    peer.stream_ssrcs[peer.stream_count] = ssrc
+    peer.stream_count += 1
+    return stream
+
+
+cdef Track *track_with_mid(Peer *peer, const char *mid, uint8_t length) noexcept nogil:
+    cdef Track *track = peer.tracks
+    while track != NULL:
+        if track.mid_length == length and memcmp(track.mid, mid, length) == 0:
+            return track
+        track = track.next
+    return NULL
+
+
+cdef void attach_by_mid(Peer *peer, Stream *stream, const Packet *packet) noexcept nogil:
+    """Learn from a packet of a stream that has no track whose it is."""
+    cdef uint8_t length = packet.field_length[MID]
+    cdef Track *track
+    if length == 0 or length > MID_MAX:
+        return
+    memcpy(stream.mid, packet.data + packet.field_at[MID], length)
+    stream.mid_length = length
+    stream.role = MEDIA
+    if packet.field_length[REPAIRED_RID] or peer.negotiated.repairs[packet.payload_type]:
+        stream.role = RETRANSMISSION
+    track = track_with_mid(peer, stream.mid, length)
+    if track != NULL:
+        stream.track = track
+
+
+cdef void attach_streams_of(Track *track) noexcept nogil:
+    """Give a new track the streams that carried its MID before it was there."""
+    cdef Peer *peer = track.peer
+    cdef Stream *stream
+    cdef int i
+    for i in range(peer.stream_count):
+        stream = peer.streams[i]
+        if (
+            stream.track == NULL
+            and stream.role != UNKNOWN_ROLE
+            and stream.mid_length == track.mid_length
+            and memcmp(stream.mid, track.mid, track.mid_length) == 0
+        ):
+            stream.track = track
+
+
+cdef void detach_streams_of(Track *track) noexcept nogil:
+    cdef Peer *peer = track.peer
+    cdef int i
+    for i in range(peer.stream_count):
+        if peer.streams[i].track == track:
+            peer.streams[i].track = NULL

@@ -1,0 +1,76 @@
+"""One real Chromium and one real server for all browser tests."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, BrowserContext, async_playwright
+
+from tests.browser.room import Room, record_connections
+from tests.support.server import Server
+
+CHROMIUM = "/usr/bin/chromium"
+FLAGS = [
+    "--no-sandbox",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--use-fake-device-for-media-stream=fps=30",
+    "--use-fake-ui-for-media-stream",
+    "--allow-loopback-in-peer-connection",
+    "--autoplay-policy=no-user-gesture-required",
+    "--disable-features=WebRtcHideLocalIpsWithMdns",
+]
+
+OpenRoom = Callable[[str], Awaitable[Room]]
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with Server(tmp_path_factory.mktemp("server")) as running:
+        yield running
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def chromium() -> AsyncIterator[Browser]:
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        await browser.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def open_room(chromium: Browser, request: pytest.FixtureRequest) -> AsyncIterator[OpenRoom]:
+    """Open a participant's link in a browser profile of its own; left open only for a test."""
+    contexts: list[BrowserContext] = []
+    rooms: list[Room] = []
+
+    async def open_(url: str) -> Room:
+        context = await chromium.new_context(viewport={"width": 1280, "height": 800})
+        contexts.append(context)
+        await record_connections(context)
+        page = await context.new_page()
+        room = Room(page)
+        rooms.append(room)
+        await page.goto(url)
+        return room
+
+    yield open_
+    results = Path(request.config.rootpath) / "test-results"
+    for number, room in enumerate(rooms):
+        if getattr(request.node, "failed", False):
+            results.mkdir(exist_ok=True)
+            await room.page.screenshot(path=results / f"{request.node.name}-{number}.png")
+    for context in contexts:
+        await context.close()
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Iterator[None]:
+    outcome = yield
+    report = outcome.get_result()  # type: ignore[attr-defined]
+    if report.when == "call":
+        item.failed = report.failed  # type: ignore[attr-defined]

@@ -1,0 +1,124 @@
+"""An SFU without media: remembers what it was told, and says what a test makes it say."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Self
+
+from media.errors import BadOffer, ConnectionClosed, StaleOffer
+from rooms.lifecycle import Media
+from signaling.settings import Settings
+from signaling.wiring import MediaNews
+
+
+@dataclass(frozen=True, slots=True)
+class Sections:
+    """The shape of `media.sfu.Sections`; the fake never names tracks."""
+
+    audios: int
+    videos: int
+    tracks: tuple[()] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Negotiated:
+    """The shape of `media.sfu.Negotiated`."""
+
+    sdp: str
+    sections: Sections
+
+
+@dataclass(slots=True)
+class _Participant:
+    connection: str | None = None
+    seq: int = -1
+    closed: set[str] = field(default_factory=set)
+
+
+class FakeFault(Exception):
+    """What a fault of ours looks like."""
+
+
+class FakeSfu:
+    """Answers every SDP that starts with "v=0". `calls` are the verbs that took effect.
+
+    breaks: while it is set, every offer meets a fault.
+    """
+
+    port = 9
+
+    def __init__(self, news: MediaNews) -> None:
+        self._news = news
+        self._members: dict[tuple[str, str], _Participant] = {}
+        self.calls: list[tuple[object, ...]] = []
+        self.closed = False
+        self.breaks = False
+
+    @classmethod
+    async def start(cls, _settings: Settings, _clock: object, news: MediaNews) -> Self:
+        return cls(news)
+
+    def says(self, session: str, participant: str, media: Media) -> None:
+        """Report a change of a participant's connection, as ICE and DTLS would bring about."""
+        self._news.media_changed(session, participant, media)
+
+    def join(self, session: str, participant: str) -> Sections:
+        if (session, participant) not in self._members:
+            others = [p for s, p in self._members if s == session]
+            self._members[session, participant] = _Participant()
+            for other in others:
+                self._news.sections_changed(session, other, self.sections(session, other))
+        return self.sections(session, participant)
+
+    def sections(self, session: str, participant: str) -> Sections:
+        self._member(session, participant)
+        others = sum(s == session for s, _ in self._members) - 1
+        return Sections(others, others)
+
+    def negotiate(
+        self,
+        session: str,
+        participant: str,
+        connection: str,
+        seq: int,
+        sdp: str,
+        sources: Mapping[str, str],
+    ) -> Negotiated:
+        if self.breaks:
+            raise FakeFault
+        member = self._member(session, participant)
+        if connection in member.closed:
+            raise ConnectionClosed(connection)
+        if connection == member.connection and seq <= member.seq:
+            raise StaleOffer(seq, member.seq)
+        if not sdp.startswith("v=0"):
+            raise BadOffer("no v= line")
+        if member.connection not in (None, connection):
+            member.closed.add(str(member.connection))
+        member.connection, member.seq = connection, seq
+        self.calls.append(("negotiate", session, participant, connection, seq, dict(sources)))
+        return Negotiated("v=0\r\n", self.sections(session, participant))
+
+    def set_forwarding(self, session: str, participant: str, source: str, enabled: bool) -> None:
+        self._member(session, participant)
+        self.calls.append(("set_forwarding", session, participant, source, enabled))
+
+    def remove_participant(self, session: str, participant: str) -> None:
+        self._members.pop((session, participant), None)
+        self.calls.append(("remove_participant", session, participant))
+
+    def close_session(self, session: str) -> None:
+        for key in [key for key in self._members if key[0] == session]:
+            del self._members[key]
+        self.calls.append(("close_session", session))
+
+    def stats(self) -> dict[str, int]:
+        return {"packets_out": 0}
+
+    async def close(self) -> None:
+        self.closed = True
+
+    def _member(self, session: str, participant: str) -> _Participant:
+        try:
+            return self._members[session, participant]
+        except KeyError:
+            raise ConnectionClosed(participant) from None

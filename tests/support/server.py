@@ -1,0 +1,130 @@
+"""A real `plumm serve` in a process of its own, on free ports, with a data directory of its own."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Self
+
+STARTS_WITHIN_S = 20
+STOPS_WITHIN_S = 5
+
+PLUMM = str(Path(sys.executable).with_name("plumm"))
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What `plumm demo --json` prints."""
+
+    session_id: str
+    therapist_url: str
+    client_url: str
+
+
+def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
+    """A port that nobody has at this moment."""
+    with socket.socket(socket.AF_INET, kind) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class Server:
+    """Use as a context manager; `log` holds what it printed once it is down."""
+
+    def __init__(self, data_dir: Path, **settings: str) -> None:
+        self.port = free_port()
+        self.media_port = free_port(socket.SOCK_DGRAM)
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._log_file = data_dir / "server.log"
+        self._environment = os.environ | {
+            "PLUMM_HOST": "127.0.0.1",
+            "PLUMM_PORT": str(self.port),
+            "PLUMM_MEDIA_PORT": str(self.media_port),
+            "PLUMM_DATA_DIR": str(data_dir),
+            **settings,
+        }
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        with self._log_file.open("ab") as log:
+            self.process = subprocess.Popen(
+                [PLUMM, "serve"], env=self._environment, stdout=log, stderr=log
+            )
+        deadline = time.monotonic() + STARTS_WITHIN_S
+        while not self._healthy():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise AssertionError(f"the server did not start:\n{self.log}")
+            time.sleep(0.05)
+
+    def stop(self) -> float:
+        """SIGTERM, and wait; the seconds it took to go."""
+        assert self.process is not None
+        if self.process.poll() is not None:
+            return 0.0
+        asked_at = time.monotonic()
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(STOPS_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise AssertionError(f"the server did not stop:\n{self.log}") from None
+        return time.monotonic() - asked_at
+
+    @property
+    def log(self) -> str:
+        return self._log_file.read_text()
+
+    def demo(self) -> Session:
+        """A fresh session, made by the command line as a user would."""
+        done = subprocess.run(
+            [PLUMM, "demo", "--json"], env=self._environment, capture_output=True, check=False
+        )
+        assert done.returncode == 0, done.stderr.decode()
+        return Session(**json.loads(done.stdout))
+
+    def group(self, therapist: str, clients: Sequence[str]) -> list[str]:
+        """The links of a fresh session with several clients, the therapist's first."""
+        done = subprocess.run(
+            [PLUMM, "demo", "--json", "--therapist", therapist, "--client", clients[0]]
+            + [word for other in clients[1:] for word in ("--other", other)],
+            env=self._environment,
+            capture_output=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr.decode()
+        made = json.loads(done.stdout)
+        return [made["therapist_url"], made["client_url"], *made["other_urls"]]
+
+    def command(self, *words: str, stdout: BinaryIO | None = None) -> subprocess.Popen[bytes]:
+        """Start another `plumm` command beside the server."""
+        return subprocess.Popen([PLUMM, *words], env=self._environment, stdout=stdout)
+
+    def metric(self, name: str) -> float:
+        """One sample without labels from /metrics."""
+        with urllib.request.urlopen(f"{self.url}/metrics", timeout=5) as response:
+            lines = response.read().decode().splitlines()
+        return next(float(line.split()[1]) for line in lines if line.startswith(f"{name} "))
+
+    def _healthy(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self.url}/healthz", timeout=1) as response:
+                return bool(response.status == 200)
+        except (urllib.error.URLError, OSError):
+            return False
