@@ -1,0 +1,479 @@
+"""What an answer accepts of an offer, and the plan that goes with it.
+
+The offers are stored ones, edited where the case needs it.
+"""
+
+from dataclasses import replace
+
+import pytest
+from aiortc.sdp import MediaDescription, SessionDescription
+
+from media.answerer import Plan, Publication, Slot, make_answer
+from media.offer import OfferedSection, parse_offer
+from tests.data.offers.stored import OURS, answer, stored
+
+PUBLISH = stored("chromium/audio-video/1-publish")
+RECEIVE = stored("chromium/receive/2-two-more-people")
+SCALABLE = stored("chromium/scalable-video/1-publish")
+SIMULCAST = stored("chromium/simulcast/1-publish")
+FIREFOX = stored("firefox-handwritten/renegotiation/2-one-more-person")
+SLOT = Slot(ssrc=77, stream_id="anna", track_id="camera", cname="plumm")
+
+
+def edited(sdp: str, *edits: tuple[str, str]) -> str:
+    """The SDP with each text replaced, wherever it stands; it must stand somewhere."""
+    for old, new in edits:
+        assert old in sdp, old
+        sdp = sdp.replace(old, new)
+    return sdp
+
+
+def sections(sdp: str) -> list[str]:
+    """The answer's m= sections, each with its m= line."""
+    return ["m=" + text for text in sdp.split("\r\nm=")[1:]]
+
+
+def section(sdp: str, mid: str) -> str:
+    (found,) = (text for text in sections(sdp) if f"\r\na=mid:{mid}\r\n" in text)
+    return found
+
+
+def offered(sdp: str, mid: str) -> OfferedSection:
+    (found,) = (each for each in parse_offer(sdp).sections if each.mid == mid)
+    return found
+
+
+def extensions(text: str) -> list[str]:
+    lines = [line.removeprefix("a=extmap:") for line in text.splitlines() if "extmap:" in line]
+    return sorted(line.split(" ")[1].rsplit("/")[-1].rsplit(":")[-1] for line in lines)
+
+
+def lines(text: str, start: str) -> list[str]:
+    return [line for line in text.splitlines() if line.startswith(start)]
+
+
+# Directions, slots and publications
+
+
+def test_what_the_browser_sends_in_is_received_and_published() -> None:
+    sdp, plan = answer(PUBLISH)
+    assert ["a=recvonly" in text.splitlines() for text in sections(sdp)] == [True, True]
+    audio, video = plan.publications
+    assert (audio.mid, audio.kind, len(audio.ssrcs), audio.rtx_ssrcs) == ("0", "audio", 1, ())
+    assert (video.mid, video.kind, len(video.ssrcs), len(video.rtx_ssrcs)) == ("1", "video", 1, 1)
+    (fid,) = lines(PUBLISH, "a=ssrc-group:FID")
+    assert fid == f"a=ssrc-group:FID {video.ssrcs[0]} {video.rtx_ssrcs[0]}"
+
+
+def test_a_section_with_a_slot_sends_the_slots_stream() -> None:
+    sdp, plan = make_answer(parse_offer(RECEIVE), OURS, {"3": SLOT})
+    assert plan.slots == {"3": SLOT}
+    text = section(sdp, "3")
+    assert "a=sendonly" in text
+    assert lines(text, "a=msid:") == ["a=msid:anna camera"]
+    assert lines(text, "a=ssrc:") == ["a=ssrc:77 cname:plumm"]
+
+
+def test_a_section_without_a_slot_is_inactive_but_stays_in_the_bundle() -> None:
+    sdp, plan = make_answer(parse_offer(RECEIVE), OURS, {"3": SLOT})
+    text = section(sdp, "5")
+    assert "a=inactive" in text
+    assert not text.startswith("m=video 0")
+    assert "a=ssrc" not in text
+    assert "a=msid" not in text
+    assert "a=group:BUNDLE 0 1 2 3 4 5\r\n" in sdp
+    assert "5" not in plan.slots
+
+
+def test_a_slot_for_a_section_that_sends_or_is_not_there_is_not_used() -> None:
+    sdp, plan = make_answer(parse_offer(PUBLISH), OURS, {"0": SLOT, "9": SLOT})
+    assert plan.slots == {}
+    assert "anna" not in sdp
+
+
+def test_sendrecv_is_received_only() -> None:
+    sdp, plan = make_answer(
+        parse_offer(stored("chromium/both-directions/1-publish")), OURS, {"0": SLOT}
+    )
+    assert [lines(text, "a=recvonly") for text in sections(sdp)] == [["a=recvonly"]] * 2
+    assert [publication.mid for publication in plan.publications] == ["0", "1"]
+    assert plan.slots == {}
+
+
+def test_an_inactive_section_stays_inactive_and_publishes_nothing() -> None:
+    sdp, plan = answer(stored("chromium/inactive/2-pause"))
+    assert "a=inactive" in section(sdp, "1")
+    assert "a=inactive" in section(sdp, "3")
+    assert [publication.mid for publication in plan.publications] == ["0"]
+    assert list(plan.slots) == ["2"]
+
+
+def test_without_a_direction_the_sessions_holds_and_else_sendrecv() -> None:
+    bare = edited(PUBLISH, ("a=sendonly\r\n", ""))
+    assert [each.direction for each in parse_offer(bare).sections] == ["sendrecv"] * 2
+    session = edited(bare, ("t=0 0\r\n", "t=0 0\r\na=recvonly\r\n"))
+    assert [each.direction for each in parse_offer(session).sections] == ["recvonly"] * 2
+
+
+# Stopped, reused and refused sections
+
+
+def test_every_answer_has_the_offers_sections_in_order_when_one_is_reused_for_another_kind() -> (
+    None
+):
+    kinds, mids = [], []
+    for step in (
+        "1-publish-and-receive",
+        "2-stop-camera",
+        "3-an-audio-in-its-place",
+        "4-stop-the-first-section",
+        "5-a-screen-in-its-place",
+    ):
+        sdp, _ = answer(stored(f"chromium/reused-section/{step}"))
+        kinds.append([line.split(" ")[0] for line in lines(sdp, "m=")])
+        mids.append([line.removeprefix("a=mid:") for line in lines(sdp, "a=mid:")])
+        ports = [line.split(" ")[1] for line in lines(sdp, "m=")]
+        rejected = {"2-stop-camera": 1, "4-stop-the-first-section": 0}.get(step)
+        assert [port == "0" for port in ports] == [index == rejected for index in range(4)]
+    assert kinds[0] == kinds[1] == ["m=audio", "m=video", "m=audio", "m=video"]
+    assert kinds[2] == kinds[3] == ["m=audio", "m=audio", "m=audio", "m=video"]
+    assert kinds[4] == ["m=video", "m=audio", "m=audio", "m=video"]
+    assert mids == [
+        ["0", "1", "2", "3"],
+        ["0", "1", "2", "3"],
+        ["0", "4", "2", "3"],
+        ["0", "4", "2", "3"],
+        ["5", "4", "2", "3"],
+    ]
+
+
+def test_port_0_is_stopped_only_outside_the_bundle_group() -> None:
+    sdp, _ = answer(FIREFOX)
+    assert lines(FIREFOX, "m=")[1].startswith("m=video 0 ")
+    assert not any(line.split(" ")[1] == "0" for line in lines(sdp, "m="))
+    assert "bundle-only" not in sdp
+
+    sdp, plan = answer(stored("firefox-handwritten/renegotiation/3-stop-camera"))
+    assert [line.split(" ")[1] == "0" for line in lines(sdp, "m=")] == [False, True, False, False]
+    assert "a=group:BUNDLE 0 2 3\r\n" in sdp
+    assert [publication.mid for publication in plan.publications] == ["0"]
+
+
+def test_a_data_channel_is_rejected_and_the_rest_answered() -> None:
+    sdp, plan = answer(stored("chromium/data-channel/1-channel-first"))
+    assert sections(sdp) == [
+        "m=application 0 UDP/DTLS/SCTP webrtc-datachannel\r\n"
+        "c=IN IP4 0.0.0.0\r\na=mid:0\r\na=inactive\r\n"
+    ]
+    assert "BUNDLE" not in sdp
+    assert plan == Plan({}, {}, {}, (), {})
+
+    sdp, plan = answer(stored("chromium/data-channel/2-publish"))
+    assert "a=group:BUNDLE 1 2\r\n" in sdp
+    assert "a=candidate" in section(sdp, "1")
+    assert [publication.mid for publication in plan.publications] == ["1", "2"]
+
+
+@pytest.mark.parametrize("group", ["a=group:BUNDLE 0 1 t", "a=group:BUNDLE 0 1"])
+def test_an_unknown_kind_is_rejected_bundled_or_not(group: str) -> None:
+    text = "m=text 9 UDP/TLS/RTP/SAVPF 98\r\na=mid:t\r\na=sendonly\r\na=rtpmap:98 t140/1000\r\n"
+    sdp, plan = answer(edited(PUBLISH, ("a=group:BUNDLE 0 1", group)) + text)
+    assert "a=group:BUNDLE 0 1\r\n" in sdp
+    assert sections(sdp)[2].startswith("m=text 0 UDP/TLS/RTP/SAVPF 98\r\n")
+    assert len(plan.publications) == 2
+
+
+def test_a_section_without_a_codec_we_forward_is_rejected() -> None:
+    sdp, plan = answer(edited(PUBLISH, ("opus/48000/2", "speex/48000/2")))
+    assert lines(sdp, "m=")[0] == "m=audio 0 UDP/TLS/RTP/SAVPF 111"
+    assert "a=group:BUNDLE 1\r\n" in sdp
+    assert "a=candidate" in section(sdp, "1")
+    assert [publication.mid for publication in plan.publications] == ["1"]
+
+
+# Codecs
+
+
+def test_codecs_pass_in_the_offers_order_with_their_rtx_upward() -> None:
+    sdp, plan = answer(PUBLISH)
+    assert lines(sdp, "m=")[1] == (
+        "m=video 40000 UDP/TLS/RTP/SAVPF "
+        "96 97 102 103 104 107 108 109 114 115 116 117 39 40 45 46 98 99 100 101"
+    )
+    assert plan.rtx[97] == 96
+    assert "a=fmtp:97 apt=96" in sdp
+    assert plan.rtx.keys().isdisjoint(plan.codecs)
+    assert set(plan.rtx.values()) <= set(plan.codecs)
+
+
+def test_another_order_of_codecs_is_kept() -> None:
+    (m_line,) = lines(PUBLISH, "m=video")
+    sdp, _ = answer(edited(PUBLISH, (m_line, "m=video 9 UDP/TLS/RTP/SAVPF 45 46 99 98 96")))
+    assert lines(sdp, "m=")[1] == "m=video 40000 UDP/TLS/RTP/SAVPF 45 46 98 99 96"
+
+
+def test_downward_there_is_no_rtx_and_no_transport_cc_feedback() -> None:
+    sdp, _ = answer(RECEIVE)
+    for mid in "2345":
+        assert "rtx/" not in section(sdp, mid)
+        assert "transport-cc" not in section(sdp, mid)
+
+
+def test_red_is_never_accepted() -> None:
+    for sdp in (PUBLISH, RECEIVE, FIREFOX):
+        assert "red/" in sdp
+        assert "red/" not in answer(sdp)[0]
+
+
+def test_dtx_and_fec_are_as_the_offer_has_them() -> None:
+    assert "a=fmtp:111 minptime=10;useinbandfec=1\r\n" in answer(PUBLISH)[0]
+    dtx = edited(PUBLISH, ("minptime=10;useinbandfec=1", "minptime=10;usedtx=1"))
+    assert "a=fmtp:111 minptime=10;usedtx=1\r\n" in answer(dtx)[0]
+
+
+def test_only_offered_feedback_is_accepted() -> None:
+    sdp, _ = answer(edited(PUBLISH, ("a=rtcp-fb:96 nack\r\n", "")))
+    assert lines(sdp, "a=rtcp-fb:96 ") == [
+        "a=rtcp-fb:96 transport-cc",
+        "a=rtcp-fb:96 ccm fir",
+        "a=rtcp-fb:96 nack pli",
+    ]
+    assert lines(sdp, "a=rtcp-fb:102 nack") == ["a=rtcp-fb:102 nack", "a=rtcp-fb:102 nack pli"]
+    assert lines(sdp, "a=rtcp-fb:111") == ["a=rtcp-fb:111 transport-cc"]
+
+
+def test_feedback_may_be_offered_for_every_payload_type() -> None:
+    sdp, _ = answer(edited(PUBLISH, ("a=rtcp-fb:96 nack pli", "a=rtcp-fb:* nack pli")))
+    assert "a=rtcp-fb:96 nack pli\r\n" in sdp
+
+
+def test_browsers_agree_on_codecs_whatever_their_payload_types() -> None:
+    chromium, firefox = (set(answer(sdp)[1].codecs.values()) for sdp in (PUBLISH, FIREFOX))
+    shared = sorted(f"{codec.name} {codec.fmtp}".strip() for codec in chromium & firefox)
+    assert shared == [
+        "AV1 profile=0",
+        "H264 packetization-mode=0;profile=baseline",
+        "H264 packetization-mode=0;profile=constrained-baseline",
+        "H264 packetization-mode=1;profile=baseline",
+        "H264 packetization-mode=1;profile=constrained-baseline",
+        "VP8",
+        "VP9 profile-id=0",
+        "opus",
+    ]
+
+
+# Extensions
+
+
+def test_extensions_are_the_same_in_both_directions() -> None:
+    """Chromium gives a section added later what the first one of its kind got."""
+    sdp, _ = answer(RECEIVE)
+    for mid in "024":
+        assert extensions(section(sdp, mid)) == [
+            "draft-holmer-rmcat-transport-wide-cc-extensions-01",
+            "mid",
+            "ssrc-audio-level",
+        ]
+    for mid in "135":
+        assert extensions(section(sdp, mid)) == [
+            "draft-holmer-rmcat-transport-wide-cc-extensions-01",
+            "mid",
+            "repaired-rtp-stream-id",
+            "rtp-stream-id",
+            "video-orientation",
+        ]
+
+
+def test_a_camera_added_after_receiving_has_transport_cc() -> None:
+    sdp, _ = answer(stored("chromium/receive-first/2-publish"))
+    for mid in "23":
+        assert "a=recvonly" in section(sdp, mid)
+        assert "transport-wide-cc-extensions-01\r\n" in section(sdp, mid)
+        assert " transport-cc\r\n" in section(sdp, mid)
+
+
+def test_a_paused_section_keeps_all_it_needs_to_send_again() -> None:
+    sdp, _ = answer(stored("chromium/inactive/2-pause"))
+    paused = section(sdp, "1")
+    sending = section(answer(stored("chromium/inactive/1-publish-and-receive"))[0], "1")
+    assert paused == sending.replace("a=recvonly", "a=inactive")
+
+
+def test_the_dependency_descriptor_is_accepted_where_it_is_offered_upward() -> None:
+    assert "dependency_descriptor" not in answer(PUBLISH)[1].extensions
+    sdp, plan = answer(SCALABLE)
+    assert plan.extensions["dependency_descriptor"] == 12
+    assert "#dependency-descriptor-rtp-header-extension" in section(sdp, "1")
+    downward, plan = answer(edited(SCALABLE, ("a=sendonly", "a=recvonly")))
+    assert "dependency-descriptor" not in downward
+    assert "dependency_descriptor" not in plan.extensions
+
+
+def test_the_plans_ids_are_the_offers() -> None:
+    assert answer(PUBLISH)[1].extensions == {
+        "audio_level": 1,
+        "twcc": 3,
+        "mid": 4,
+        "video_orientation": 13,
+        "rid": 10,
+        "repaired_rid": 11,
+    }
+
+
+def test_an_extensions_direction_is_mirrored_and_a_useless_one_left_out() -> None:
+    sdp, _ = answer(stored("firefox-handwritten/simulcast/1-publish"))
+    assert "a=extmap:8/recvonly urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id\r\n" in sdp
+    orientation = "extmap:13 urn:3gpp:video-orientation"
+    receiving = edited(PUBLISH, (orientation, orientation.replace("13", "13/recvonly")))
+    assert "video_orientation" not in answer(receiving)[1].extensions
+
+
+def test_mixed_extension_headers_are_accepted_only_if_offered() -> None:
+    assert "a=extmap-allow-mixed\r\n" in answer(PUBLISH)[0]
+    sdp, _ = answer(edited(PUBLISH, ("a=extmap-allow-mixed\r\n", "")))
+    assert "mixed" not in sdp
+
+
+# Simulcast
+
+
+def test_simulcast_is_read_in_order_but_not_accepted() -> None:
+    assert offered(SIMULCAST, "1").rids == ("q", "h", "f")
+    sdp, plan = answer(SIMULCAST)
+    assert "simulcast" not in sdp
+    assert "a=rid" not in sdp
+    assert plan.publications[1] == Publication("1", "video", (), ())
+    assert {"mid", "rid", "repaired_rid"} <= plan.extensions.keys()
+
+
+def test_a_paused_layer_is_a_layer_and_of_alternatives_the_first_counts() -> None:
+    again = stored("chromium/simulcast/2-one-more-person")
+    assert "a=simulcast:send q;~h;~f" in again
+    assert offered(again, "1").rids == ("q", "h", "f")
+    either = edited(SIMULCAST, ("send q;h;f", "recv x send f,h;q"))
+    assert offered(either, "1").rids == ("f", "q")
+
+
+def test_firefox_announces_every_layers_ssrc_and_its_repair() -> None:
+    _, plan = answer(stored("firefox-handwritten/simulcast/1-publish"))
+    assert plan.publications[1].ssrcs == (1733409921, 1733409922, 1733409923)
+    assert plan.publications[1].rtx_ssrcs == (3319427760, 3319427761, 3319427762)
+
+
+# Transport
+
+
+def test_the_credentials_are_those_of_the_first_section_of_the_bundle() -> None:
+    first, second = lines(FIREFOX, "a=ice-ufrag:")[0], "a=ice-ufrag:c4a8e27b"
+    assert parse_offer(FIREFOX).ice_ufrag == first.removeprefix("a=ice-ufrag:")
+    unbundled = stored("firefox-handwritten/audio-video/1-publish")
+    assert lines(unbundled, "a=ice-ufrag:")[1] == second
+    turned = edited(unbundled, ("a=group:BUNDLE 0 1", "a=group:BUNDLE 1 0"))
+    assert parse_offer(turned).ice_ufrag == "c4a8e27b"
+    sdp, _ = answer(turned)
+    assert "a=group:BUNDLE 1 0\r\n" in sdp
+    assert "a=candidate" not in section(sdp, "0")
+    assert "a=candidate" in section(sdp, "1")
+
+
+def test_a_section_may_leave_its_transport_to_a_first_one_that_is_rejected() -> None:
+    channel = stored("chromium/data-channel/1-channel-first")
+    audio = (
+        "m=audio 0 UDP/TLS/RTP/SAVPF 111\r\na=mid:1\r\na=bundle-only\r\na=rtcp-mux\r\n"
+        "a=recvonly\r\na=rtpmap:111 opus/48000/2\r\n"
+    )
+    offer = parse_offer(edited(channel, ("BUNDLE 0", "BUNDLE 0 1")) + audio)
+    assert f"a=ice-ufrag:{offer.ice_ufrag}" in channel
+    assert offer.bundle == ("1",)
+
+
+def test_candidates_stand_in_the_first_accepted_section_best_first() -> None:
+    sdp, _ = answer(RECEIVE)
+    assert lines(section(sdp, "0"), "a=candidate") == [
+        "a=candidate:1 1 udp 2130706431 192.0.2.1 40000 typ host",
+        "a=candidate:2 1 udp 2130706175 2001:db8::1 40000 typ host",
+    ]
+    assert sdp.count("a=end-of-candidates") == 1
+    assert sdp.count("a=candidate") == 2
+
+
+def test_every_accepted_section_has_the_servers_transport() -> None:
+    sdp, _ = answer(RECEIVE)
+    assert "a=ice-lite\r\n" in sdp
+    for text in sections(sdp):
+        assert lines(text, "a=ice-") == [f"a=ice-ufrag:{OURS.ufrag}", f"a=ice-pwd:{OURS.pwd}"]
+        assert f"a=fingerprint:sha-256 {OURS.fingerprint}\r\n" in text
+        assert "a=setup:passive\r\n" in text
+        assert "a=rtcp-mux\r\na=rtcp-rsize\r\n" in text
+
+
+def test_a_server_with_ipv6_alone_says_so() -> None:
+    ours = replace(OURS, candidates=(("2001:db8::1", 40000),))
+    sdp, _ = make_answer(parse_offer(PUBLISH), ours, {})
+    assert "o=- 2026 1 IN IP6 2001:db8::1\r\n" in sdp
+    assert lines(sdp, "c=") == ["c=IN IP6 2001:db8::1"] * 2
+
+
+def test_weak_fingerprints_are_left_out_and_the_sections_own_go_before_the_sessions() -> None:
+    own = parse_offer(PUBLISH).fingerprints
+    weak = edited(PUBLISH, ("a=setup", f"a=fingerprint:sha-1 {':'.join(['AA'] * 20)}\r\na=setup"))
+    assert parse_offer(weak).fingerprints == own
+    session = f"a=fingerprint:SHA-512 {':'.join(['ab'] * 64)}\r\n"
+    both = edited(PUBLISH, ("t=0 0\r\n", "t=0 0\r\n" + session))
+    assert parse_offer(both).fingerprints == own
+    (line,) = set(lines(PUBLISH, "a=fingerprint"))
+    moved = edited(both, (line + "\r\n", ""))
+    assert parse_offer(moved).fingerprints == (("sha-512", ":".join(["AB"] * 64)),)
+
+
+def test_line_ends_may_be_lf() -> None:
+    assert parse_offer(RECEIVE.replace("\r\n", "\n")) == parse_offer(RECEIVE)
+    assert parse_offer(RECEIVE.removesuffix("\r\n")) == parse_offer(RECEIVE)
+
+
+def test_no_password_is_in_a_repr() -> None:
+    offer = parse_offer(PUBLISH)
+    assert offer.ice_pwd not in repr(offer)
+    assert OURS.pwd not in repr(OURS)
+
+
+@pytest.mark.parametrize(
+    "slot",
+    [
+        {"ssrc": 0},
+        {"ssrc": 2**32},
+        {"stream_id": ""},
+        {"track_id": "a b"},
+        {"cname": "a\r\nm=audio"},
+        {"stream_id": "x" * 65},
+    ],
+)
+def test_a_slot_that_would_break_an_answer_cannot_be_made(slot: dict[str, int | str]) -> None:
+    with pytest.raises(ValueError, match="not a"):
+        Slot(**{"ssrc": 1, "stream_id": "s", "track_id": "t", "cname": "c", **slot})  # type: ignore[arg-type]
+
+
+def test_a_server_without_a_candidate_cannot_be_made() -> None:
+    with pytest.raises(ValueError, match="candidate"):
+        replace(OURS, candidates=())
+
+
+# The answer as aiortc reads it
+
+
+def test_aiortc_reads_the_plan_back_from_the_answer() -> None:
+    sdp, plan = answer(RECEIVE)
+    media: list[MediaDescription] = SessionDescription.parse(sdp).media
+    read = {
+        codec.payloadType: codec.name
+        for each in media
+        for codec in each.rtp.codecs
+        if codec.name.lower() != "rtx"
+    }
+    assert read == {number: codec.name for number, codec in plan.codecs.items()}
+    assert {each.rtp.muxId: each.ssrc[0].ssrc for each in media if each.ssrc} == {
+        mid: slot.ssrc for mid, slot in plan.slots.items()
+    }
+    assert [each.rtp.muxId for each in media if each.direction == "recvonly"] == [
+        publication.mid for publication in plan.publications
+    ]
