@@ -1,7 +1,8 @@
 """One real Chromium and one real server for all browser tests."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 import pytest_asyncio
@@ -23,7 +24,10 @@ FLAGS = [
     "--disable-features=WebRtcHideLocalIpsWithMdns",
 ]
 
-OpenRoom = Callable[[str], Awaitable[Room]]
+
+class OpenRoom(Protocol):
+    async def __call__(self, url: str, *, script: str = "") -> Room:
+        """Open a link in a browser profile of its own; `script` runs before the page's own."""
 
 
 @pytest.fixture(scope="session")
@@ -42,14 +46,16 @@ async def chromium() -> AsyncIterator[Browser]:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def open_room(chromium: Browser, request: pytest.FixtureRequest) -> AsyncIterator[OpenRoom]:
-    """Open a participant's link in a browser profile of its own; left open only for a test."""
+    """Opens participants' links; every profile is closed after the test."""
     contexts: list[BrowserContext] = []
     rooms: list[Room] = []
 
-    async def open_(url: str) -> Room:
+    async def open_(url: str, *, script: str = "") -> Room:
         context = await chromium.new_context(viewport={"width": 1280, "height": 800})
         contexts.append(context)
         await record_connections(context)
+        if script:
+            await context.add_init_script(script)
         page = await context.new_page()
         room = Room(page)
         rooms.append(room)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import BinaryIO, Self
 
 STARTS_WITHIN_S = 20
-STOPS_WITHIN_S = 5
+STOPS_WITHIN_S = 2
 
 PLUMM = str(Path(sys.executable).with_name("plumm"))
 
@@ -90,6 +90,11 @@ class Server:
     @property
     def log(self) -> str:
         return self._log_file.read_text()
+
+    @property
+    def secret(self) -> str:
+        """What the server made to sign its tokens."""
+        return (self._log_file.parent / "secret").read_text().strip()
 
     def demo(self) -> Session:
         """A fresh session, made by the command line as a user would."""

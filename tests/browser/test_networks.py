@@ -1,0 +1,97 @@
+"""What a call does on other addresses, at full rate, and when the server goes."""
+
+import re
+from pathlib import Path
+
+import pytest
+from playwright.async_api import expect
+
+from tests.browser.conftest import OpenRoom
+from tests.support.eventually import eventually
+from tests.support.server import Server
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+# A camera whose picture is noise: the encoder needs all the rate it may use.
+_NOISE = """
+navigator.mediaDevices.getUserMedia = async () => {
+  const canvas = document.createElement('canvas');
+  canvas.width = 640; canvas.height = 480;
+  const pen = canvas.getContext('2d');
+  const noise = pen.createImageData(640, 480);
+  setInterval(() => {
+    const words = new Uint32Array(noise.data.buffer);
+    for (let n = 0; n < words.length; n += 64) {
+      const grey = Math.random() * 255;
+      words.fill(0xff000000 | grey << 16 | grey << 8 | grey, n, n + 64);
+    }
+    pen.putImageData(noise, 0, 0);
+  }, 33);
+  const sound = new AudioContext().createMediaStreamDestination().stream;
+  return new MediaStream([...canvas.captureStream(30).getTracks(), ...sound.getTracks()]);
+};
+"""
+
+_SENT = """
+async () => {
+  for (const report of (await window.connections[0].getStats()).values())
+    if (report.type === 'outbound-rtp' && report.kind === 'video')
+      return {bytes: report.bytesSent, at_ms: report.timestamp};
+  return null;
+}
+"""
+
+
+async def test_media_flows_over_ipv6(tmp_path: Path, open_room: OpenRoom) -> None:
+    with Server(tmp_path, PLUMM_ADVERTISED_IP="::1") as server:
+        session = server.demo()
+        rooms = [await open_room(session.therapist_url), await open_room(session.client_url)]
+        for room in rooms:
+            await room.join()
+        for room in rooms:
+            await room.sees()
+            used = await room.page.evaluate("window.connections[0].remoteDescription.sdp")
+            assert " ::1 " in used
+
+
+async def test_the_sending_rate_passes_1500_kbit_a_second_within_5_s(
+    server: Server, open_room: OpenRoom
+) -> None:
+    session = server.demo()
+    client = await open_room(session.client_url)
+    await client.join()
+    therapist = await open_room(session.therapist_url, script=_NOISE)
+    await therapist.join()
+    page = therapist.page
+    start = await eventually(lambda: page.evaluate(_SENT), "something sent")
+    best_kbit = 0.0
+    before = start
+    while before["at_ms"] - start["at_ms"] < 5000:
+        await page.wait_for_timeout(500)
+        now = await page.evaluate(_SENT)
+        elapsed_ms = now["at_ms"] - before["at_ms"]
+        if elapsed_ms > 0:
+            best_kbit = max(best_kbit, 8 * (now["bytes"] - before["bytes"]) / elapsed_ms)
+        before = now
+    assert best_kbit > 1500, f"at most {best_kbit:.0f} kbit/s"
+
+
+async def test_pages_say_that_the_server_is_gone_and_what_it_knows_when_it_is_back(
+    tmp_path: Path, open_room: OpenRoom
+) -> None:
+    with Server(tmp_path) as server:
+        session = server.demo()
+        rooms = [await open_room(session.therapist_url), await open_room(session.client_url)]
+        for room in rooms:
+            await room.join()
+        for room in rooms:
+            await room.sees()
+        server.stop()
+        for room in rooms:
+            await expect(room.page.get_by_text(re.compile("reconnect", re.I)).first).to_be_visible()
+        server.start()
+        # Sessions are kept in memory: the new server says that it does not know this one.
+        for room in rooms:
+            await expect(
+                room.page.get_by_role("heading", name=re.compile("do not know this session"))
+            ).to_be_visible(timeout=20_000)
