@@ -1,0 +1,1 @@
+"""Money that follows a session's life; see README.md."""

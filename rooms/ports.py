@@ -1,0 +1,44 @@
+"""What the rooms ask of the world around them; signaling/wiring.py supplies it.
+
+Nothing here knows how media flows or how a browser is told.
+"""
+
+from datetime import datetime
+from typing import Protocol
+
+from rooms.lifecycle import Ended, ParticipantId, SessionId
+from rooms.snapshot import RoomState
+
+
+class Clock(Protocol):
+    def now(self) -> datetime:
+        """The present instant, aware, in UTC."""
+
+    def monotonic(self) -> float:
+        """Seconds on a clock that never jumps."""
+
+
+class MediaPlane(Protocol):
+    """The SFU as the rooms see it. Every verb has taken effect when it returns."""
+
+    def set_forwarding(
+        self, session: SessionId, participant: ParticipantId, source: str, enabled: bool
+    ) -> None:
+        """Let a participant's "microphone" or "camera" through, or drop its packets.
+
+        Remembered for tracks that come later, for as long as the participant is in the room.
+        """
+
+    def remove_participant(self, session: SessionId, participant: ParticipantId) -> None:
+        """Close the participant's connection; no packet to or from it afterwards. Idempotent."""
+
+    def close_session(self, session: SessionId) -> None:
+        """Close every connection of the session. Idempotent."""
+
+
+class Audience(Protocol):
+    """Whoever is connected to a session and is to be told."""
+
+    def room_changed(self, session: SessionId, state: RoomState) -> None: ...
+
+    def session_ended(self, session: SessionId, ended: Ended) -> None: ...

@@ -1,0 +1,67 @@
+"""What members see of a session: small, whole, versioned. Derived, never stored."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, TypeAlias
+
+from rooms.lifecycle import ParticipantId, Presence, Role, Session
+
+Connection: TypeAlias = Literal["connecting", "connected", "reconnecting"]
+
+
+@dataclass(frozen=True, slots=True)
+class ParticipantState:
+    """One participant in the room, as the others see it."""
+
+    id: ParticipantId
+    name: str
+    role: Role
+    microphone: bool
+    camera: bool
+    fullscreen: bool
+    connection: Connection
+
+
+@dataclass(frozen=True, slots=True)
+class RoomState:
+    """Everyone in the room, in the order they came. A newer state has a greater version."""
+
+    version: int
+    status: Literal["open", "live", "ended"]
+    live_since: datetime | None
+    participants: tuple[ParticipantState, ...]
+
+
+def room_state(session: Session) -> RoomState:
+    """The session as its members see it; a scheduled one is open to whoever may join."""
+    return RoomState(
+        version=session.version,
+        status="open" if session.status == "scheduled" else session.status,
+        live_since=session.live_since,
+        participants=tuple(
+            _participant_state(session, participant, present)
+            for participant, present in session.present.items()
+        ),
+    )
+
+
+def _participant_state(
+    session: Session, participant: ParticipantId, present: Presence
+) -> ParticipantState:
+    invited = session.invitations[participant]
+    return ParticipantState(
+        id=participant,
+        name=invited.name,
+        role=invited.role,
+        microphone=present.microphone,
+        camera=present.camera,
+        fullscreen=present.fullscreen,
+        connection=_connection(present),
+    )
+
+
+def _connection(present: Presence) -> Connection:
+    """One word for socket and media together: either one gone is `reconnecting`."""
+    if present.socket_lost_at is not None or present.media == "lost":
+        return "reconnecting"
+    return "connected" if present.media == "connected" else "connecting"

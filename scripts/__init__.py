@@ -1,0 +1,1 @@
+"""Benchmarks and load for a Plumm server, driven from outside of it."""

@@ -1,0 +1,165 @@
+"""The `plumm` command. Exit status: 0 done, 1 failed, 2 used or set up wrongly."""
+
+import asyncio
+import json
+import sys
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any, Final, NoReturn
+
+import aiohttp
+import click
+import uvloop
+
+from rooms.clock import SystemClock
+from signaling.logs import configure_logs
+from signaling.secret import read_secret
+from signaling.settings import BadSettings, Settings, read_settings
+from signaling.tokens import Tokens
+
+_ANSWER_WITHIN_S: Final = 10.0
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="plumm")
+def main() -> None:
+    """Plumm: video rooms for therapy, through their own media relay.
+
+    Settings come from the environment (PLUMM_HOST, PLUMM_PORT, ...);
+    `plumm serve --help` lists them.
+    """
+
+
+def _settings_help() -> str:
+    lines = ["Serve until SIGTERM or Ctrl+C.", "", "Settings, from the environment:"]
+    for name, field in Settings.model_fields.items():
+        default = f" [{field.default}]" if field.default not in (None, "", ()) else ""
+        lines += ["", f"PLUMM_{name.upper()}: {field.description}{default}"]
+    return "\n".join(lines)
+
+
+@main.command(help=_settings_help())
+def serve() -> None:
+    settings = _settings()
+    configure_logs(settings.log_level, settings.log_format)
+    # Imported here: the relay need not be built for the other commands.
+    from signaling.server import CannotListen
+    from signaling.server import serve as run
+
+    def ready(bound: Settings) -> None:
+        click.echo(f"Plumm is ready. Open {bound.url} (Ctrl+C stops it).")
+
+    try:
+        uvloop.run(run(settings, ready))
+    except BadSettings as error:
+        _fail(str(error), status=2)
+    except CannotListen as error:
+        _fail(str(error))
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
+@click.option("--server", metavar="URL", help="The running server. Default: PLUMM_PUBLIC_URL.")
+@click.option("--therapist", default="Dr. Lena Hart", show_default=True, help="Their name.")
+@click.option("--client", default="Maya Lind", show_default=True, help="Their name.")
+@click.option("--other", "others", multiple=True, help="A further client's name; repeatable.")
+@click.option("--minutes", default=60, show_default=True, help="The booked length.")
+@click.option("--partner", is_flag=True, help="Also join as the client, and stay until the end.")
+@click.option(
+    "--file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="With --partner: play this video instead of the test picture.",
+)
+def demo(
+    *,
+    as_json: bool,
+    server: str | None,
+    therapist: str,
+    client: str,
+    others: tuple[str, ...],
+    minutes: int,
+    partner: bool,
+    file: Path | None,
+) -> None:
+    """Make a session that starts now, on a running server; print its two links.
+
+    The server must have the same PLUMM_DATA_DIR (or PLUMM_SECRET) as this command.
+    """
+    settings = _settings()
+    address = (server or settings.url).rstrip("/")
+    wanted = {
+        "therapist": therapist,
+        "client": client,
+        "others": list(others),
+        "minutes": minutes,
+    }
+    made = asyncio.run(_make_session(address, _admin_token(settings), wanted))
+    if as_json:
+        click.echo(json.dumps(made))
+    else:
+        click.echo(f"Session {made['session_id']}, {minutes} minutes from now.")
+        click.echo(f"  {therapist} (therapist): {made['therapist_url']}")
+        click.echo(f"  {client} (client): {made['client_url']}")
+        for other, url in zip(others, made.get("other_urls", ()), strict=True):
+            click.echo(f"  {other} (client): {url}")
+    if partner:
+        _be_partner(made["client_url"], file)
+
+
+async def _make_session(address: str, admin_token: str, wanted: dict[str, Any]) -> dict[str, Any]:
+    timeout = aiohttp.ClientTimeout(total=_ANSWER_WITHIN_S)
+    headers = {"Authorization": f"Bearer {admin_token}"}
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=timeout) as http,
+            http.post(f"{address}/api/sessions", json=wanted, headers=headers) as response,
+        ):
+            body: dict[str, Any] = await response.json()
+    except (aiohttp.ClientError, TimeoutError, ValueError):
+        _fail(f"no Plumm server answers at {address}; start one with `plumm serve`")
+    if response.status == HTTPStatus.UNAUTHORIZED:
+        _fail(f"the server at {address} has another secret: use its PLUMM_DATA_DIR or PLUMM_SECRET")
+    if response.status != HTTPStatus.CREATED:
+        _fail(f"the server refused: {body['error']['message']}")
+    return body
+
+
+def _admin_token(settings: Settings) -> str:
+    try:
+        # The server made it; a command that makes its own would only be refused.
+        secret = (
+            read_secret(settings.data_dir)
+            if settings.secret is None
+            else settings.secret.get_secret_value()
+        )
+    except OSError as error:
+        _fail(f"cannot read the server's secret: {error}; start one with `plumm serve`")
+    return Tokens(secret, SystemClock()).admin()
+
+
+def _be_partner(room_url: str, file: Path | None) -> None:
+    # Imported here: the codecs take a second to load.
+    import av
+
+    from signaling.client import RefusedByServer
+    from signaling.demo_partner import run
+
+    click.echo("The partner is in the room; Ctrl+C takes it out.", err=True)
+    try:
+        run(room_url, file)
+    except KeyboardInterrupt:
+        return
+    except (RefusedByServer, OSError, av.FFmpegError) as error:
+        _fail(f"the partner could not stay: {error}")
+
+
+def _settings() -> Settings:
+    try:
+        return read_settings()
+    except BadSettings as error:
+        _fail(str(error), status=2)
+
+
+def _fail(message: str, *, status: int = 1) -> NoReturn:
+    click.echo(f"plumm: {message}", err=True)
+    sys.exit(status)

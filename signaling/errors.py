@@ -1,0 +1,63 @@
+"""The one table of error codes: what each is over HTTP, and what it says to a person.
+
+`Refused` is how this package refuses; refusals by `rooms` and `media` carry codes of the
+same table. A code is part of the protocol: PROTOCOL.md lists every one.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorKind:
+    """One code's HTTP status and message. The message blames nobody and holds no data."""
+
+    status: int
+    message: str
+
+
+ERRORS: Final[dict[str, ErrorKind]] = {
+    "token.missing": ErrorKind(401, "A token is needed here."),
+    "token.invalid": ErrorKind(401, "This link is not valid here."),
+    "token.expired": ErrorKind(401, "This link has expired."),
+    "origin.forbidden": ErrorKind(403, "This page may not talk to this server."),
+    "session.unknown": ErrorKind(404, "There is no such session."),
+    "session.ended": ErrorKind(410, "This session has ended."),
+    "room.full": ErrorKind(409, "The room is full."),
+    "room.not_joined": ErrorKind(409, "Join the room first."),
+    "room.replaced": ErrorKind(409, "You joined this room from somewhere else."),
+    "role.forbidden": ErrorKind(403, "Your role may not do that."),
+    "message.malformed": ErrorKind(400, "The message is not understood."),
+    "message.unknown_event": ErrorKind(400, "There is no such event."),
+    "message.binary": ErrorKind(400, "Binary messages are not spoken here."),
+    "message.too_large": ErrorKind(413, "The message is too large."),
+    "rate.limited": ErrorKind(429, "Too many messages; wait a moment."),
+    "rtc.bad_offer": ErrorKind(400, "The offer cannot be answered."),
+    "rtc.stale_offer": ErrorKind(409, "A newer offer was answered already."),
+    "rtc.connection_closed": ErrorKind(409, "This connection was replaced or closed."),
+    "internal": ErrorKind(500, "Something went wrong on our side."),
+}
+
+
+class Refused(Exception):
+    """This package's refusal, with a code of ERRORS.
+
+    detail: more, about form only, for the client's developer. error_id: with `internal`.
+    """
+
+    def __init__(
+        self, code: str, detail: str | None = None, *, error_id: str | None = None
+    ) -> None:
+        super().__init__(code if detail is None else f"{code}: {detail}")
+        self.code = code
+        self.detail = detail
+        self.error_id = error_id
+
+
+def error_body(
+    code: str, *, detail: str | None = None, error_id: str | None = None
+) -> dict[str, str]:
+    """The `{code, message, id?}` of an ack, a refused connection or an HTTP answer."""
+    message = ERRORS[code].message
+    body = {"code": code, "message": message if detail is None else f"{message} ({detail})"}
+    return body if error_id is None else body | {"id": error_id}

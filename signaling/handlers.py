@@ -1,0 +1,198 @@
+"""What each event of a client does: a table, and one small function an event.
+
+A handler is called with a payload that was read, by a client that was let in; it answers with
+the `data` of the ack or raises a refusal. The hub does everything around it.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar
+
+import structlog
+
+from rooms.errors import NotJoined
+from rooms.lifecycle import Seat
+from rooms.ports import Clock
+from rooms.service import SessionService
+from signaling.members import Connection, Members
+from signaling.protocol import (
+    AnswerSaid,
+    EndedSaid,
+    JoinedSaid,
+    Nothing,
+    NothingSaid,
+    Offer,
+    PayloadType,
+    StateChange,
+    SyncedSaid,
+    VersionSaid,
+    said,
+)
+
+log = structlog.get_logger(__name__)
+
+Data: TypeAlias = dict[str, Any]
+
+
+class Negotiated(Protocol):
+    """The media plane's answer to an offer."""
+
+    @property
+    def sdp(self) -> str: ...
+    @property
+    def sections(self) -> object: ...
+
+
+class Negotiator(Protocol):
+    """What the SFU does for one participant's connection. Refuses with `media.errors`."""
+
+    def join(self, session: str, participant: str) -> object:
+        """Let a participant's tracks flow from now on; the sections it needs. Idempotent."""
+
+    def sections(self, session: str, participant: str) -> object:
+        """The sections a participant needs now."""
+
+    def negotiate(
+        self,
+        session: str,
+        participant: str,
+        connection: str,
+        seq: int,
+        sdp: str,
+        sources: Mapping[str, str],
+    ) -> Negotiated:
+        """Answer one offer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What handlers work with."""
+
+    rooms: SessionService
+    media: Negotiator
+    members: Members
+    clock: Clock
+
+    def seat(self, connection: Connection) -> Seat:
+        """The connection's seat, which is the participant's present one.
+
+        Raises SessionUnknown, SessionOver, NotJoined, SeatReplaced.
+        """
+        seat = self.any_seat(connection)
+        self.rooms.check(seat)
+        return seat
+
+    def any_seat(self, connection: Connection) -> Seat:
+        """The seat the connection took, even in a session that is over.
+
+        Raises NotJoined, and SessionUnknown or SessionOver for one that never took a seat.
+        """
+        if connection.seat is None:
+            grant = connection.grant
+            self.rooms.invitation(grant.session, grant.participant)
+            raise NotJoined(grant.session, grant.participant)
+        return connection.seat
+
+
+async def join(services: Services, connection: Connection, _: Nothing) -> Data:
+    """`room:join`: come in, or come back; an earlier socket of the participant is replaced."""
+    grant = connection.grant
+    joined = services.rooms.join(grant.session, grant.participant)
+    services.members.seat(connection, joined.seat)
+    sections = services.media.join(grant.session, grant.participant)
+    log.info("room.joined", session=grant.session, participant=grant.participant)
+    return said(
+        JoinedSaid,
+        {
+            "participant_id": grant.participant,
+            "role": grant.role,
+            "server_time": services.clock.now(),
+            "session": joined.session,
+            "state": joined.state,
+            "sections": sections,
+        },
+    )
+
+
+async def leave(services: Services, connection: Connection, _: Nothing) -> Data:
+    """`room:leave`: go out; the session goes on and the socket stays."""
+    seat = services.seat(connection)
+    services.members.unseat(connection)
+    services.rooms.leave(seat)
+    log.info("room.left", session=seat.session, participant=seat.participant)
+    return said(NothingSaid, {})
+
+
+async def sync(services: Services, connection: Connection, _: Nothing) -> Data:
+    """`room:sync`: everything again."""
+    seat = services.seat(connection)
+    return said(
+        SyncedSaid,
+        {
+            "state": services.rooms.state(seat.session),
+            "sections": services.media.sections(seat.session, seat.participant),
+        },
+    )
+
+
+async def offer(services: Services, connection: Connection, offered: Offer) -> Data:
+    """`rtc:offer`: answered at once, so that offers of one socket never overtake."""
+    seat = services.seat(connection)
+    negotiated = services.media.negotiate(
+        seat.session,
+        seat.participant,
+        offered.connection,
+        offered.seq,
+        offered.sdp,
+        offered.sources,
+    )
+    return said(
+        AnswerSaid,
+        {
+            "connection": offered.connection,
+            "seq": offered.seq,
+            "sdp": negotiated.sdp,
+            "sections": negotiated.sections,
+        },
+    )
+
+
+async def set_state(services: Services, connection: Connection, change: StateChange) -> Data:
+    """`state:set`: enforced by the media plane before it is acked."""
+    version = services.rooms.set_state(services.seat(connection), **change)
+    return said(VersionSaid, {"version": version})
+
+
+async def end(services: Services, connection: Connection, _: Nothing) -> Data:
+    """`session:end`: by the therapist; again, while the socket lasts, gives the same answer."""
+    ended = services.rooms.end(services.any_seat(connection))
+    return said(EndedSaid, ended)
+
+
+P = TypeVar("P")
+
+
+class Event(Generic[P]):
+    """One event of the table: how its payload is read, and who answers it."""
+
+    def __init__(
+        self,
+        payload: type[P],
+        handler: Callable[[Services, Connection, P], Awaitable[Data]],
+    ) -> None:
+        self._payload = PayloadType(payload)
+        self._handler = handler
+
+    async def answer(self, services: Services, connection: Connection, payload: object) -> Data:
+        """Raises Refused(message.malformed), and what the handler raises."""
+        return await self._handler(services, connection, self._payload.read(payload))
+
+
+CLIENT_EVENTS: Final[Mapping[str, Event[Any]]] = {
+    "room:join": Event(Nothing, join),
+    "room:leave": Event(Nothing, leave),
+    "room:sync": Event(Nothing, sync),
+    "rtc:offer": Event(Offer, offer),
+    "state:set": Event(StateChange, set_state),
+    "session:end": Event(Nothing, end),
+}

@@ -1,0 +1,118 @@
+"""The one boundary between sockets and the product, the same for every event.
+
+Who may connect; how often it may speak; which handler answers; and how anything raised
+becomes an ack. Every event is acked. A refused one has changed nothing; one that fails for a
+fault of ours is logged under an id, which the ack carries. Owned by the event loop.
+"""
+
+import secrets
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+import structlog
+
+from media.errors import MediaError
+from rooms.errors import RoomsError
+from signaling.errors import Refused, error_body
+from signaling.handlers import CLIENT_EVENTS, Event, Services
+from signaling.link import Link
+from signaling.members import Connection
+from signaling.metrics import Metrics
+from signaling.protocol import EVENTS_BURST, EVENTS_PER_SECOND
+from signaling.rate import TokenBucket
+from signaling.tokens import Grant, Tokens
+
+log = structlog.get_logger(__name__)
+
+
+class Hub:
+    """The `signaling.transport.Application` of the rooms."""
+
+    def __init__(
+        self,
+        services: Services,
+        tokens: Tokens,
+        metrics: Metrics,
+        events: Mapping[str, Event[Any]] = CLIENT_EVENTS,
+    ) -> None:
+        self._services = services
+        self._tokens = tokens
+        self._metrics = metrics
+        self._events = events
+        self._connections: dict[Link, Connection] = {}
+
+    async def admit(self, link: Link, auth: object) -> None:
+        """Let in whoever brings a join token of a session that is not over, or raise Refused."""
+        try:
+            grant = self._granted(auth)
+        except (Refused, RoomsError) as refusal:
+            raise Refused(refusal.code) from None
+        except Exception as failure:
+            raise Refused("internal", error_id=_logged(failure, event_name="connect")) from failure
+        bucket = TokenBucket(EVENTS_PER_SECOND, EVENTS_BURST, self._services.clock.monotonic())
+        connection = Connection(link, grant, bucket)
+        self._connections[link] = connection
+        self._services.members.connect(connection)
+
+    async def answer(self, link: Link, name: str | None, args: tuple[object, ...]) -> object:
+        """The ack of one event, counted by its outcome."""
+        ack = await self._ack(link, name, args)
+        outcome = "ok" if ack["ok"] else ack["error"]["code"]
+        known = "unknown" if name not in self._events else name
+        self._metrics.events.labels(event=known, outcome=outcome).inc()
+        return ack
+
+    def gone(self, link: Link) -> None:
+        """The socket is closed; its participant's grace begins."""
+        connection = self._connections.pop(link)
+        connection.gone = True
+        self._lose_seat(connection)
+
+    async def _ack(self, link: Link, name: str | None, args: tuple[object, ...]) -> dict[str, Any]:
+        connection = self._connections[link]
+        try:
+            if not connection.bucket.take(self._services.clock.monotonic()):
+                raise Refused("rate.limited")
+            if name is None or len(args) != 1:
+                raise Refused("message.malformed")
+            event = self._events.get(name)
+            if event is None:
+                raise Refused("message.unknown_event")
+            data = await event.answer(self._services, connection, args[0])
+        except (Refused, RoomsError) as refusal:
+            return _refusal(error_body(refusal.code, detail=getattr(refusal, "detail", None)))
+        except MediaError as refusal:
+            return _refusal(error_body(refusal.code, detail=str(refusal)[:200]))
+        except Exception as failure:  # noqa: BLE001 - ours; logged with its traceback
+            return _refusal(error_body("internal", error_id=_logged(failure, event_name=name)))
+        finally:
+            if connection.gone:  # it went away while it was answered: leave no seat behind
+                self._lose_seat(connection)
+        return {"ok": True, "data": data}
+
+    def _granted(self, auth: object) -> Grant:
+        grant = self._tokens.read_join(auth.get("token") if isinstance(auth, dict) else None)
+        invited = self._services.rooms.invitation(grant.session, grant.participant)
+        if invited.role != grant.role:
+            raise Refused("token.invalid")
+        return grant
+
+    def _lose_seat(self, connection: Connection) -> None:
+        seat = connection.seat
+        self._services.members.disconnect(connection)
+        if seat is not None:
+            # Refused: it was replaced, or the session is over; there is nothing to lose.
+            with suppress(RoomsError):
+                self._services.rooms.lose_socket(seat)
+
+
+def _refusal(error: dict[str, Any]) -> dict[str, Any]:
+    return {"ok": False, "error": error}
+
+
+def _logged(failure: Exception, event_name: str | None) -> str:
+    """Log a fault of ours; the id under which it is found."""
+    error_id = secrets.token_hex(4)
+    log.error("event.failed", error_id=error_id, event_name=event_name, exc_info=failure)
+    return error_id

@@ -1,0 +1,133 @@
+"""Who is connected to which session, and telling them.
+
+Implements `rooms.ports.Audience`, and hands on the media plane's wishes for sections. Owned by
+the event loop. Telling is deferred by one turn of the loop: the ack of a command is queued
+before the events it caused, and nobody is told in the middle of a command.
+"""
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+from rooms.lifecycle import Ended, ParticipantId, Seat, SessionId
+from rooms.snapshot import RoomState
+from signaling.link import Link, event_frame
+from signaling.protocol import (
+    ROOM_REPLACED,
+    ROOM_STATE,
+    RTC_SECTIONS,
+    SERVER_CLOSING,
+    SERVER_EVENTS,
+    SESSION_ENDED,
+    said,
+)
+from signaling.rate import TokenBucket
+from signaling.tokens import Grant
+
+log = structlog.get_logger(__name__)
+
+# A socket told that it is over stays this long, so that what it sent meanwhile is answered.
+LINGER_S: Final = 0.25
+
+
+@dataclass(slots=True, eq=False)
+class Connection:
+    """One socket that was let in. seat: set while it is in the room, and once replaced."""
+
+    link: Link
+    grant: Grant
+    bucket: TokenBucket
+    seat: Seat | None = None
+    gone: bool = False
+
+
+class Members:
+    """All connections by session, and those in the room by participant."""
+
+    def __init__(self) -> None:
+        self._connected: dict[SessionId, set[Connection]] = {}
+        self._seated: dict[SessionId, dict[ParticipantId, Connection]] = {}
+
+    def connect(self, connection: Connection) -> None:
+        """A socket was let in; it will be told of the session's end."""
+        self._connected.setdefault(connection.grant.session, set()).add(connection)
+
+    def seat(self, connection: Connection, seat: Seat) -> None:
+        """The connection is in the room; the participant's other one, if any, is sent away."""
+        seated = self._seated.setdefault(seat.session, {})
+        before = seated.get(seat.participant)
+        seated[seat.participant] = connection
+        connection.seat = seat
+        if before is not None and before is not connection:
+            _tell([before], ROOM_REPLACED, {})
+            _disconnect_soon(before)
+
+    def unseat(self, connection: Connection) -> None:
+        """The connection left the room and stays connected."""
+        seat, connection.seat = connection.seat, None
+        if seat is None:
+            return
+        seated = self._seated.get(seat.session, {})
+        if seated.get(seat.participant) is connection:
+            del seated[seat.participant]
+            if not seated:
+                del self._seated[seat.session]
+
+    def disconnect(self, connection: Connection) -> None:
+        """The connection is gone."""
+        self.unseat(connection)
+        connected = self._connected.get(connection.grant.session, set())
+        connected.discard(connection)
+        if not connected:
+            self._connected.pop(connection.grant.session, None)
+
+    def connected(self, session: SessionId) -> int:
+        """How many sockets are connected to a session."""
+        return len(self._connected.get(session, ()))
+
+    def room_changed(self, session: SessionId, state: RoomState) -> None:
+        """Tell everyone in the room."""
+        _tell(self._seated.get(session, {}).values(), ROOM_STATE, state)
+
+    def session_ended(self, session: SessionId, ended: Ended) -> None:
+        """Tell everyone connected, in the room or not, then close their sockets."""
+        connected = list(self._connected.get(session, ()))
+        log.info(
+            "session.ended",
+            session=session,
+            cause=ended.cause,
+            duration_s=ended.duration_s,
+            told=len(connected),
+        )
+        _tell(connected, SESSION_ENDED, ended)
+        for connection in connected:
+            _disconnect_soon(connection)
+
+    def sections_changed(self, session: str, participant: str, sections: object) -> None:
+        """Tell one participant what it is to receive."""
+        seated = self._seated.get(SessionId(session), {})
+        connection = seated.get(ParticipantId(participant))
+        if connection is not None:
+            _tell([connection], RTC_SECTIONS, sections)
+
+    def server_closing(self) -> None:
+        """Tell everyone; the transport closes the sockets."""
+        for connected in self._connected.values():
+            _tell(connected, SERVER_CLOSING, {})
+
+
+def _tell(connections: Iterable[Connection], event: str, value: object) -> None:
+    told = list(connections)
+    if not told:
+        return
+    frame = event_frame(event, said(SERVER_EVENTS[event], value))
+    loop = asyncio.get_running_loop()
+    for connection in told:
+        loop.call_soon(connection.link.send, frame)
+
+
+def _disconnect_soon(connection: Connection) -> None:
+    asyncio.get_running_loop().call_later(LINGER_S, connection.link.disconnect)

@@ -1,0 +1,222 @@
+"""The messages of PROTOCOL.md as types: the source of what clients and server say.
+
+Payloads from clients are strict: no other keys, no coercion. What the server says is read off
+the frozen values of `rooms` and `media` by attribute, so those may grow without the wire
+changing by accident. Instants are UTC and end in Z.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any, Final, Generic, Literal, TypeAlias, TypeVar
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+    with_config,
+)
+from typing_extensions import TypedDict
+
+from signaling.errors import Refused
+
+MAX_MESSAGE_BYTES: Final = 64 * 1024
+EVENTS_PER_SECOND: Final = 20
+EVENTS_BURST: Final = 40
+
+Source: TypeAlias = Literal["microphone", "camera"]
+Role: TypeAlias = Literal["therapist", "client"]
+
+# From clients
+
+_STRICT = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
+
+
+class _Payload(BaseModel):
+    model_config = _STRICT | ConfigDict(frozen=True)
+
+
+class Nothing(_Payload):
+    """`{}`, the payload of events that say all by their name."""
+
+
+class Offer(_Payload):
+    """`rtc:offer`. connection: a random id of the client's; a UUID fits."""
+
+    connection: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+    seq: Annotated[int, Field(ge=0, lt=2**31)]
+    sdp: str
+    # Names of sections are the browser's; the answerer judges them.
+    sources: Annotated[dict[str, Source], Field(max_length=64)]
+
+
+@with_config(_STRICT)
+class StateChange(TypedDict, total=False):
+    """`state:set`. What is absent stays as it is."""
+
+    microphone: bool
+    camera: bool
+    fullscreen: bool
+
+
+_Name: TypeAlias = Annotated[str, StringConstraints(min_length=1, max_length=80)]
+
+
+class SessionRequest(_Payload):
+    """`POST /api/sessions`. others: further clients of the same session (a couple, a family)."""
+
+    therapist: _Name
+    client: _Name
+    others: Annotated[list[_Name], Field(max_length=30)] = []
+    minutes: Annotated[int, Field(ge=5, le=480)] = 60
+    title: Annotated[str, StringConstraints(min_length=1, max_length=120)] = "Session"
+
+
+P = TypeVar("P")
+
+
+class PayloadType(Generic[P]):
+    """One payload's shape, ready to read."""
+
+    def __init__(self, shape: type[P]) -> None:
+        self._adapter = TypeAdapter(shape)
+
+    def read(self, payload: object) -> P:
+        """The payload as its type. Raises Refused(message.malformed), naming the first fault."""
+        try:
+            return self._adapter.validate_python(payload)
+        except ValidationError as error:
+            raise Refused("message.malformed", _first_fault(error)) from None
+
+
+def _first_fault(error: ValidationError) -> str:
+    """Where and what, without the value; a key is the client's own word, so it is cut short."""
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    place = ".".join(str(part)[:32] for part in first["loc"])
+    return f"{place}: {first['msg']}" if place else str(first["msg"])
+
+
+# From the server
+
+
+class _Said(BaseModel):
+    model_config = ConfigDict(from_attributes=True, frozen=True)
+
+
+class ParticipantSaid(_Said):
+    """One participant of a RoomState."""
+
+    id: str
+    name: str
+    role: Role
+    microphone: bool
+    camera: bool
+    fullscreen: bool
+    connection: Literal["connecting", "connected", "reconnecting"]
+
+
+class RoomStateSaid(_Said):
+    """`RoomState`: everyone in the room."""
+
+    version: int
+    status: Literal["open", "live", "ended"]
+    live_since: datetime | None
+    participants: tuple[ParticipantSaid, ...]
+
+
+class TrackSaid(_Said):
+    """One section that shows one source of one participant."""
+
+    mid: str
+    participant_id: str
+    source: Source
+
+
+class SectionsSaid(_Said):
+    """`Sections`: what the client is to receive, and in which of its sections."""
+
+    audios: int
+    videos: int
+    tracks: tuple[TrackSaid, ...]
+
+
+class EndedSaid(_Said):
+    """`Ended`: how the session ended."""
+
+    cause: Literal["therapist", "admin", "timeout", "no_show"]
+    ended_by: str | None
+    name: str | None
+    ended_at: datetime
+    duration_s: int
+
+
+class SessionSaid(_Said):
+    """The booking, as `room:join` answers it."""
+
+    id: str
+    title: str
+    starts_at: datetime
+    ends_at: datetime
+
+
+class JoinedSaid(_Said):
+    """The answer to `room:join`."""
+
+    participant_id: str
+    role: Role
+    server_time: datetime
+    session: SessionSaid
+    state: RoomStateSaid
+    sections: SectionsSaid
+    # The relay is reachable by itself: no STUN, no TURN.
+    ice_servers: tuple[()] = ()
+
+
+class SyncedSaid(_Said):
+    """The answer to `room:sync`."""
+
+    state: RoomStateSaid
+    sections: SectionsSaid
+
+
+class AnswerSaid(_Said):
+    """The answer to `rtc:offer`."""
+
+    connection: str
+    seq: int
+    sdp: str
+    sections: SectionsSaid
+
+
+class VersionSaid(_Said):
+    """The answer to `state:set`."""
+
+    version: int
+
+
+class NothingSaid(_Said):
+    """`{}`"""
+
+
+# Event names and what each carries.
+
+ROOM_STATE: Final = "room:state"
+RTC_SECTIONS: Final = "rtc:sections"
+SESSION_ENDED: Final = "session:ended"
+ROOM_REPLACED: Final = "room:replaced"
+SERVER_CLOSING: Final = "server:closing"
+
+SERVER_EVENTS: Final[Mapping[str, type[_Said]]] = {
+    ROOM_STATE: RoomStateSaid,
+    RTC_SECTIONS: SectionsSaid,
+    SESSION_ENDED: EndedSaid,
+    ROOM_REPLACED: NothingSaid,
+    SERVER_CLOSING: NothingSaid,
+}
+
+
+def said(shape: type[_Said], value: object) -> dict[str, Any]:
+    """A value of `rooms` or `media` (or a mapping) as the JSON of the given shape."""
+    return shape.model_validate(value).model_dump(mode="json")

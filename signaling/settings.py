@@ -1,0 +1,193 @@
+"""All settings, from the environment. The field descriptions are their documentation.
+
+Read once, by the command line; everything else is handed values.
+"""
+
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+_PREFIX: Final = "PLUMM_"
+_WILDCARDS: Final = ("", "0.0.0.0", "::")  # noqa: S104 - compared with, never bound
+
+# A comma-separated list, not JSON.
+_CommaList = Annotated[tuple[str, ...], NoDecode]
+
+
+class BadSettings(Exception):
+    """A setting that cannot be used; the message is one line for a person."""
+
+
+class Settings(BaseSettings):
+    """Every setting is an environment variable: PLUMM_ and the name in capitals."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=_PREFIX, frozen=True, hide_input_in_errors=True, env_ignore_empty=True
+    )
+
+    host: str = Field(default="127.0.0.1", description="Address the web server listens on.")
+    port: int = Field(default=8080, ge=0, le=65535, description="Its TCP port; 0: any free one.")
+    media_port: int = Field(
+        default=8081,
+        ge=0,
+        le=65535,
+        description="UDP port that all media goes through; 0: any free one.",
+    )
+    advertised_ip: _CommaList = Field(
+        default=(),
+        description="IPv4 or IPv6 addresses, comma-separated, at which browsers reach the media "
+        "port. Default: the host; required where that is a wildcard or a name.",
+    )
+    public_url: str = Field(
+        default="", description="Where browsers find the server. Default: http://<host>:<port>."
+    )
+    origins: _CommaList = Field(
+        default=(),
+        description="Origins, comma-separated, whose pages may open a socket. Default: that of "
+        "the public URL, and on a loopback host both 127.0.0.1 and localhost.",
+    )
+    data_dir: Path = Field(
+        default=Path(".plumm"), description="Directory for everything that is kept on disk."
+    )
+    secret: SecretStr | None = Field(
+        default=None,
+        description="Signs all tokens; 32 characters or more. Default: made once, in "
+        "<data dir>/secret.",
+    )
+    max_participants: int = Field(default=12, ge=2, le=100, description="Most people in a room.")
+    gather_us: int = Field(
+        default=1000,
+        ge=0,
+        le=5000,
+        description="Microseconds that media packets may gather before a wake-up under load.",
+    )
+    demo: bool | None = Field(
+        default=None,
+        description="Whether the home page may make demo sessions. Default: on a loopback host.",
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="The least that is logged."
+    )
+    log_format: Literal["console", "json"] = Field(
+        default="console", description="How it is written to stderr."
+    )
+
+    @field_validator("advertised_ip", "origins", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("advertised_ip")
+    @classmethod
+    def _reachable(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for text in value:
+            try:
+                address = ip_address(text)
+            except ValueError:
+                raise ValueError(f"{text} is not an IPv4 or IPv6 address") from None
+            if address.is_unspecified or address.is_multicast or "%" in text:
+                raise ValueError(f"{text} is not an address a browser can reach")
+        return value
+
+    @field_validator("secret")
+    @classmethod
+    def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
+        # 32 bytes: as long as the digest of HS256 (RFC 7518, 3.2).
+        if value is not None and len(value.get_secret_value()) < 32:
+            raise ValueError("needs 32 characters or more")
+        return value
+
+    @field_validator("public_url", "origins")
+    @classmethod
+    def _plain(cls, value: Any) -> Any:
+        for url in (value,) if isinstance(value, str) else value:
+            parts = urlsplit(url)
+            if url and (parts.scheme not in ("http", "https") or not parts.netloc):
+                raise ValueError(f"{url} is not an http:// or https:// URL")
+            if parts.path.strip("/") or parts.query or parts.fragment:
+                raise ValueError(f"{url} has more than scheme, host and port")
+        return value.rstrip("/") if isinstance(value, str) else tuple(u.rstrip("/") for u in value)
+
+    @model_validator(mode="after")
+    def _advertised_or_known(self) -> Self:
+        if not self.advertised_ip and self._host_ip is None:
+            raise ValueError(
+                f"{_PREFIX}ADVERTISED_IP is required with {_PREFIX}HOST={self.host}: "
+                "give the address at which browsers reach this machine"
+            )
+        return self
+
+    # What is to be used, defaults worked out.
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """What browsers are told to send media to."""
+        return self.advertised_ip or (self._host_ip or "",)
+
+    @property
+    def relay_host(self) -> str:
+        """What the media port is bound to: the host if browsers reach it there, else all."""
+        return self.addresses[0] if self.addresses == (self._host_ip,) else ""
+
+    @property
+    def url(self) -> str:
+        """Where browsers find the server, without a slash at the end."""
+        name = self.addresses[0] if self.host in _WILDCARDS else self.host
+        return self.public_url or f"http://{_in_url(name)}:{self.port}"
+
+    @property
+    def allowed_origins(self) -> tuple[str, ...]:
+        """Whose pages may open a socket."""
+        if self.origins:
+            return self.origins
+        if not self.is_loopback:
+            return (self.url,)
+        twins = (f"http://{name}:{self.port}" for name in ("127.0.0.1", "localhost"))
+        return tuple(dict.fromkeys((self.url, *twins)))
+
+    @property
+    def demo_sessions(self) -> bool:
+        """Whether anyone who reaches the home page may make a session."""
+        return self.is_loopback if self.demo is None else self.demo
+
+    @property
+    def is_loopback(self) -> bool:
+        """Only this machine reaches the web server."""
+        return self._host_ip is not None and ip_address(self._host_ip).is_loopback
+
+    @property
+    def _host_ip(self) -> str | None:
+        """The host as an address that can be advertised; None for a wildcard or a name."""
+        if self.host == "localhost":
+            return "127.0.0.1"
+        try:
+            address = ip_address(self.host)
+        except ValueError:
+            return None
+        return None if address.is_unspecified else str(address)
+
+
+def read_settings() -> Settings:
+    """The settings of the environment. Raises BadSettings for the first that is wrong."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise BadSettings(_first_fault(error)) from None
+
+
+def _first_fault(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False)[0]
+    message = str(first["msg"]).removeprefix("Value error, ")
+    if not first["loc"]:
+        return message
+    return f"{_PREFIX}{str(first['loc'][0]).upper()}: {message}"
+
+
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

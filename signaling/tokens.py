@@ -1,0 +1,124 @@
+"""Tokens: HS256, each purpose with its own audience and its own key.
+
+A link token lives in the fragment of a room's address; a join token is what it is changed for
+at each connection attempt; an admin token makes sessions. Algorithm and audience are pinned,
+`exp` is required, and there is no leeway: one machine mints and reads them.
+Sources: RFC 7519; RFC 8725, 3.1 and 3.9.
+"""
+
+import hashlib
+import hmac
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final, Literal, TypeAlias, get_args
+
+import jwt
+
+from rooms.lifecycle import ParticipantId, Role, SessionId
+from rooms.ports import Clock
+from signaling.errors import Refused
+
+Purpose: TypeAlias = Literal["link", "join", "admin"]
+
+# Long enough for a slow handshake on a bad line; each attempt fetches its own.
+JOIN_TOKEN_LIFETIME: Final = timedelta(minutes=2)
+ADMIN_TOKEN_LIFETIME: Final = timedelta(minutes=1)
+
+_ALGORITHM: Final = "HS256"
+# Ours are about 300 characters; nothing longer is worth decoding.
+_LONGEST: Final = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """Whom a link or join token lets in, where and as what."""
+
+    session: SessionId
+    participant: ParticipantId
+    role: Role
+
+
+class Tokens:
+    """Mints and reads tokens of one secret."""
+
+    def __init__(self, secret: str, clock: Clock) -> None:
+        self._clock = clock
+        self._keys = {purpose: _derived_key(secret, purpose) for purpose in get_args(Purpose)}
+
+    def link(self, grant: Grant, expires_at: datetime) -> str:
+        """The token of a room's address."""
+        return self._mint("link", _claims(grant), expires_at)
+
+    def join(self, grant: Grant) -> str:
+        """The token of one connection attempt."""
+        return self._mint("join", _claims(grant), self._clock.now() + JOIN_TOKEN_LIFETIME)
+
+    def admin(self) -> str:
+        """The token that makes sessions."""
+        return self._mint("admin", {}, self._clock.now() + ADMIN_TOKEN_LIFETIME)
+
+    def read_link(self, token: object) -> Grant:
+        """Raises Refused: token.missing, token.invalid, token.expired."""
+        return _grant(self._read("link", token))
+
+    def read_join(self, token: object) -> Grant:
+        """Raises Refused: token.missing, token.invalid, token.expired."""
+        return _grant(self._read("join", token))
+
+    def check_admin(self, token: object) -> None:
+        """Raises Refused: token.missing, token.invalid, token.expired."""
+        self._read("admin", token)
+
+    def _mint(self, purpose: Purpose, claims: dict[str, str], expires_at: datetime) -> str:
+        body = {**claims, "aud": _audience(purpose), "exp": int(expires_at.timestamp())}
+        return jwt.encode(body, self._keys[purpose], algorithm=_ALGORITHM)
+
+    def _read(self, purpose: Purpose, token: object) -> dict[str, Any]:
+        if token is None or token == "":
+            raise Refused("token.missing")
+        if not isinstance(token, str) or not token.isascii() or len(token) > _LONGEST:
+            raise Refused("token.invalid")
+        try:
+            claims: dict[str, Any] = jwt.decode(
+                token,
+                self._keys[purpose],
+                algorithms=[_ALGORITHM],
+                audience=_audience(purpose),
+                # Expiry is checked below, against our clock.
+                options={
+                    "require": ["exp", "aud"],
+                    "strict_aud": True,
+                    "verify_exp": False,
+                    "verify_iat": False,
+                    "verify_nbf": False,
+                },
+            )
+        # RecursionError: a header nested a thousand brackets deep fits into a token.
+        except (jwt.InvalidTokenError, RecursionError):
+            raise Refused("token.invalid") from None
+        expires_at = claims["exp"]
+        if not isinstance(expires_at, int):
+            raise Refused("token.invalid")
+        if self._clock.now().timestamp() >= expires_at:
+            raise Refused("token.expired")
+        return claims
+
+
+def _derived_key(secret: str, purpose: Purpose) -> bytes:
+    """One key a purpose, so that no token is ever taken for one of another kind."""
+    return hmac.new(secret.encode(), _audience(purpose).encode(), hashlib.sha256).digest()
+
+
+def _audience(purpose: Purpose) -> str:
+    return f"plumm-{purpose}"
+
+
+def _claims(grant: Grant) -> dict[str, str]:
+    return {"session": grant.session, "sub": grant.participant, "role": grant.role}
+
+
+def _grant(claims: dict[str, Any]) -> Grant:
+    match claims:
+        case {"session": str(session), "sub": str(participant), "role": "therapist" | "client"}:
+            return Grant(SessionId(session), ParticipantId(participant), claims["role"])
+    raise Refused("token.invalid")

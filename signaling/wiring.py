@@ -1,0 +1,150 @@
+"""The composition root: which object is given which. The only file that knows them all."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final, Protocol, Self
+
+import structlog
+from aiohttp import web
+
+from rooms.clock import SystemClock
+from rooms.lifecycle import Media, ParticipantId, SessionId
+from rooms.ports import Clock, MediaPlane
+from rooms.service import SessionService
+from signaling.handlers import Negotiator, Services
+from signaling.http import Api, application
+from signaling.hub import Hub
+from signaling.members import Members
+from signaling.metrics import Metrics
+from signaling.pages import add_pages
+from signaling.secret import read_or_make_secret
+from signaling.settings import BadSettings, Settings
+from signaling.tokens import Tokens
+from signaling.transport import SocketServer
+
+log = structlog.get_logger(__name__)
+
+_EXPIRY_CHECK_S: Final = 1.0
+
+
+class Sfu(MediaPlane, Negotiator, Protocol):
+    """The media plane as a whole: what `media.sfu.Sfu` is."""
+
+    @property
+    def port(self) -> int: ...
+    def stats(self) -> dict[str, int]: ...
+    async def close(self) -> None: ...
+
+
+class MediaNews:
+    """What the SFU says, to whom it concerns; a `media.sfu.Listener`."""
+
+    def __init__(self, members: Members) -> None:
+        self._members = members
+        # The rooms need the SFU first; it says nothing before someone joins one.
+        self.rooms: SessionService
+
+    def sections_changed(self, session: str, participant: str, sections: object) -> None:
+        self._members.sections_changed(session, participant, sections)
+
+    def media_changed(self, session: str, participant: str, state: Media) -> None:
+        self.rooms.media_changed(SessionId(session), ParticipantId(participant), state)
+
+
+StartSfu = Callable[[Settings, Clock, MediaNews], Awaitable[Sfu]]
+
+
+async def start_sfu(settings: Settings, clock: Clock, news: MediaNews) -> Sfu:
+    """The real SFU, on the media port."""
+    # Imported here: it loads the native relay, which tests of this package do without.
+    from media.sfu import Sfu as RelayingSfu
+
+    return await RelayingSfu.start(
+        relay_host=settings.relay_host,
+        port=settings.media_port,
+        advertised=settings.addresses,
+        listener=news,
+        clock=clock,
+        gather_us=settings.gather_us,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Plumm:
+    """Everything that runs, as one thing to start and to stop."""
+
+    app: web.Application
+    sfu: Sfu
+    rooms: SessionService
+    tokens: Tokens
+    metrics: Metrics
+    members: Members
+    sockets: SocketServer
+    expiry: asyncio.Task[None]
+
+    @classmethod
+    async def start(
+        cls, settings: Settings, clock: Clock | None = None, start_media: StartSfu = start_sfu
+    ) -> Self:
+        """Start all but the web server.
+
+        Raises BadSettings when the data directory cannot be used, OSError when the media port
+        is taken.
+        """
+        clock = clock or SystemClock()
+        tokens = Tokens(_secret(settings), clock)
+        metrics = Metrics()
+        members = Members()
+        news = MediaNews(members)
+        sfu = await start_media(settings, clock, news)
+        metrics.watch_relay(sfu.stats)
+        rooms = news.rooms = SessionService(clock, sfu, members, settings.max_participants)
+        hub = Hub(Services(rooms, sfu, members, clock), tokens, metrics)
+        sockets = SocketServer(hub, settings.allowed_origins, metrics)
+        api = Api(
+            rooms=rooms,
+            tokens=tokens,
+            clock=clock,
+            metrics=metrics,
+            url=settings.url,
+            origins=settings.allowed_origins,
+            demo_sessions=settings.demo_sessions,
+        )
+        app = application(settings.allowed_origins)
+        sockets.attach(app)
+        api.attach(app)
+        add_pages(app)
+        expiry = asyncio.create_task(_expire(rooms))
+        return cls(app, sfu, rooms, tokens, metrics, members, sockets, expiry)
+
+    async def stop(self) -> None:
+        """Tell everyone, close their sockets, then the media."""
+        self.expiry.cancel()
+        with suppress(asyncio.CancelledError):
+            await self.expiry
+        self.members.server_closing()
+        await asyncio.sleep(0)  # what is told is queued in the loop's next turn
+        await self.sockets.stop()
+        await self.sfu.close()
+
+
+def _secret(settings: Settings) -> str:
+    """The secret that was set, or the data directory's own."""
+    if settings.secret is not None:
+        return settings.secret.get_secret_value()
+    try:
+        return read_or_make_secret(settings.data_dir)
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise BadSettings(f"PLUMM_DATA_DIR: cannot use {settings.data_dir}: {why}") from error
+
+
+async def _expire(rooms: SessionService) -> None:
+    while True:
+        await asyncio.sleep(_EXPIRY_CHECK_S)
+        try:
+            rooms.expire()
+        except Exception as failure:
+            log.error("expiry.failed", exc_info=failure)

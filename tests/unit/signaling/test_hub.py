@@ -1,0 +1,105 @@
+"""The hub by itself: a handler that takes its time, on a socket that does not wait."""
+
+import asyncio
+from datetime import timedelta
+from typing import Any, cast
+
+import pytest
+
+from rooms.lifecycle import Session
+from rooms.service import SessionService
+from signaling.handlers import Event, Services, join
+from signaling.hub import Hub
+from signaling.link import Link, SendQueue
+from signaling.members import Connection, Members
+from signaling.metrics import Metrics
+from signaling.protocol import Nothing
+from signaling.tokens import Grant, Tokens
+from signaling.wiring import MediaNews
+from tests.support.fake_clock import FakeClock
+from tests.support.fake_sfu import FakeSfu
+from tests.unit.signaling.harness import COUPLE, SECRET
+
+
+class World:
+    """A hub whose `room:join` waits until it is let go."""
+
+    def __init__(self) -> None:
+        self.go_on = asyncio.Event()
+        self.clock = FakeClock()
+        self.members = Members()
+        self.tokens = Tokens(SECRET, self.clock)
+        news = MediaNews(self.members)
+        sfu = FakeSfu(news)
+        self.rooms = news.rooms = SessionService(self.clock, sfu, self.members, 12)
+        services = Services(self.rooms, sfu, self.members, self.clock)
+        events = {"room:join": Event(Nothing, self._slow_join)}
+        self.hub = Hub(services, self.tokens, Metrics(), events)
+
+    async def _slow_join(
+        self, services: Services, connection: Connection, nothing: Nothing
+    ) -> dict[str, Any]:
+        await self.go_on.wait()
+        return await join(services, connection, nothing)
+
+    def session(self) -> Session:
+        return self.rooms.create(
+            COUPLE, title="Session", starts_at=self.clock.now(), length=timedelta(minutes=60)
+        )
+
+    async def admitted(self, session: Session) -> Link:
+        one = next(iter(session.invitations.values()))
+        link = Link(SendQueue(), cast(asyncio.Transport, NoTransport()), Metrics())
+        token = self.tokens.join(Grant(session.id, one.id, one.role))
+        await self.hub.admit(link, {"token": token})
+        link.admitted()
+        return link
+
+
+class NoTransport:
+    """A connection that is closed already."""
+
+    def is_closing(self) -> bool:
+        return True
+
+
+@pytest.fixture
+async def world() -> World:
+    return World()
+
+
+async def test_a_socket_gone_while_its_join_runs_leaves_a_place_that_expires(world: World) -> None:
+    session = world.session()
+    link = await world.admitted(session)
+    answering = asyncio.create_task(world.hub.answer(link, "room:join", ({},)))
+    await asyncio.sleep(0)
+    world.hub.gone(link)
+    world.go_on.set()
+    await answering
+    (present,) = world.rooms.session(session.id).present.values()
+    assert present.socket_lost_at == world.clock.now()
+    assert world.members.connected(session.id) == 0
+    world.clock.advance(30)
+    world.rooms.expire()
+    assert world.rooms.session(session.id).present == {}
+
+
+async def test_a_cancelled_handler_is_not_answered_as_if_it_had_failed(world: World) -> None:
+    link = await world.admitted(world.session())
+    answering = asyncio.create_task(world.hub.answer(link, "room:join", ({},)))
+    await asyncio.sleep(0)
+    answering.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await answering
+
+
+@pytest.mark.parametrize(
+    "auth", [None, "token", [], {}, {"token": None}, {"token": 7}, {"token": []}]
+)
+async def test_any_auth_without_a_token_is_refused_with_a_token_code(
+    world: World, auth: object
+) -> None:
+    link = Link(SendQueue(), cast(asyncio.Transport, NoTransport()), Metrics())
+    with pytest.raises(Exception, match=r"token\.(missing|invalid)"):
+        await world.hub.admit(link, auth)
+    link.ended()
