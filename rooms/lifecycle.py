@@ -107,6 +107,11 @@ class Session:
     ended: Ended | None = None
 
     @property
+    def invited(self) -> tuple[Invitation, ...]:
+        """Everyone the session is for, in the order they were named."""
+        return tuple(self.invitations.values())
+
+    @property
     def links_until(self) -> datetime:
         """No link into this session is valid from this instant on."""
         return self.ends_at + LINKS_OUTLIVE_SESSION

@@ -152,6 +152,14 @@ class EndedSaid(_Said):
     duration_s: int
 
 
+class InvitedSaid(_Said):
+    """One person the session is for, in the room or not."""
+
+    id: str
+    name: str
+    role: Role
+
+
 class SessionSaid(_Said):
     """The booking, as `room:join` answers it."""
 
@@ -159,6 +167,7 @@ class SessionSaid(_Said):
     title: str
     starts_at: datetime
     ends_at: datetime
+    invited: tuple[InvitedSaid, ...]
 
 
 class JoinedSaid(_Said):

@@ -23,6 +23,10 @@ async def test_joining_answers_with_all_a_client_needs(booking: Booking) -> None
         "title": "Session",
         "starts_at": "2026-11-22T10:00:00Z",
         "ends_at": "2026-11-22T11:00:00Z",
+        "invited": [
+            {"id": booking.person("Lena").id, "name": "Lena", "role": "therapist"},
+            {"id": booking.person("Maya").id, "name": "Maya", "role": "client"},
+        ],
     }
     assert welcome["sections"] == {"audios": 0, "videos": 0, "tracks": []}
     assert welcome["ice_servers"] == []
