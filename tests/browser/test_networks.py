@@ -34,7 +34,7 @@ navigator.mediaDevices.getUserMedia = async () => {
 
 _SENT = """
 async () => {
-  for (const report of (await window.connections[0].getStats()).values())
+  for (const report of (await window.connections[0]?.getStats())?.values() ?? [])
     if (report.type === 'outbound-rtp' && report.kind === 'video')
       return {bytes: report.bytesSent, at_ms: report.timestamp};
   return null;

@@ -1,0 +1,17 @@
+/** A made-up session, for trying Plumm out; the server offers it only where it is switched on. */
+
+export interface Demo {
+  therapist_url: string;
+  client_url: string;
+}
+
+/** The links of a new session; "off" where the server offers none, "failed" when it did not answer. */
+export async function startDemo(): Promise<Demo | "off" | "failed"> {
+  try {
+    const response = await fetch("/api/demo", { method: "POST" });
+    if (response.status === 404) return "off";
+    return response.ok ? ((await response.json()) as Demo) : "failed";
+  } catch {
+    return "failed";
+  }
+}

@@ -1,0 +1,195 @@
+import { css, html, LitElement, nothing } from "lit";
+import { customElement, state } from "lit/decorators.js";
+import { check, copy, mark } from "../icons";
+import { base, buttons, card } from "../styles/shared";
+import { type Demo, startDemo } from "./demo";
+
+const COPIED_FOR_MS = 2_000;
+
+/** The start page: what Plumm is, and a way to see it. */
+@customElement("plumm-home")
+export class PlummHome extends LitElement {
+  static override styles = [
+    base,
+    buttons,
+    card,
+    css`
+      .page {
+        position: relative;
+        overflow: hidden;
+        isolation: isolate;
+      }
+
+      /* The mark, large and quiet. */
+      .page::before,
+      .page::after {
+        content: "";
+        position: absolute;
+        z-index: -1;
+        border-radius: 50%;
+        background: var(--plum-soft);
+      }
+
+      .page::before {
+        width: 62vmin;
+        height: 62vmin;
+        right: max(-30vmin, calc(50% - 640px));
+        bottom: -20vmin;
+      }
+
+      .page::after {
+        width: 40vmin;
+        height: 40vmin;
+        right: max(-24vmin, calc(50% - 760px));
+        bottom: 22vmin;
+        opacity: 0.6;
+      }
+
+      .welcome {
+        align-self: center;
+        width: 100%;
+        max-width: 1080px;
+        display: grid;
+        gap: 24px;
+        padding: 48px 0;
+      }
+
+      .welcome > * {
+        max-width: 600px;
+      }
+
+      h1 {
+        font-size: clamp(2rem, 6vw, 3rem);
+        line-height: 1.1;
+      }
+
+      .lead {
+        font-size: var(--text-l);
+        color: var(--muted);
+      }
+
+      .start {
+        justify-self: start;
+      }
+
+      .links {
+        padding: 8px 24px;
+        gap: 0;
+      }
+
+      .link {
+        display: grid;
+        grid-template-columns: 1fr auto auto;
+        align-items: center;
+        gap: 12px;
+        padding: 16px 0;
+      }
+
+      .link + .link {
+        border-top: 1px solid var(--line);
+      }
+
+      h2 {
+        font-size: var(--text-m);
+      }
+
+      .copy {
+        min-width: 128px;
+        padding: 0 16px;
+      }
+
+      .copy svg {
+        width: 20px;
+        height: 20px;
+      }
+
+      footer {
+        color: var(--muted);
+        font-size: var(--text-s);
+        text-align: center;
+      }
+
+      @media (max-width: 560px) {
+        .link {
+          grid-template-columns: 1fr 1fr;
+        }
+
+        .who {
+          grid-column: 1 / -1;
+        }
+      }
+    `,
+  ];
+
+  @state() private demo: Demo | "off" | "failed" | "starting" | undefined;
+  @state() private copied: string | undefined;
+
+  override render() {
+    return html`<div class="page">
+      <header class="brand">${mark} Plumm</header>
+      <main class="welcome">
+        <h1>A quiet room for the two of you.</h1>
+        <p class="lead">
+          Plumm is the private video room where therapists and their clients meet, in the browser and
+          with nothing to install. Picture and sound travel through this server alone, and nothing is
+          recorded.
+        </p>
+        ${this.#action()}
+      </main>
+      <footer>Works in current Chrome, Edge, Firefox and Safari.</footer>
+    </div>`;
+  }
+
+  #action() {
+    if (typeof this.demo === "object") {
+      return html`<section class="card links" aria-label="Your demo session">
+        ${this.#link("Therapist", "Leads the session and ends it.", this.demo.therapist_url)}
+        ${this.#link("Client", "Open it in a second window, or send it on.", this.demo.client_url)}
+      </section>`;
+    }
+    if (this.demo === "off") {
+      return html`<p role="status">
+        This server offers no demo sessions. Open the link from your invitation to join a session.
+      </p>`;
+    }
+    return html`<button
+        class="button start"
+        ?disabled=${this.demo === "starting"}
+        @click=${this.#start}
+      >
+        Start a demo session
+      </button>
+      <p role="status" ?hidden=${this.demo !== "failed"}>
+        ${this.demo === "failed" ? "The server did not answer. Try again in a moment." : nothing}
+      </p>`;
+  }
+
+  #link(who: string, what: string, url: string) {
+    const copied = this.copied === url;
+    return html`<div class="link">
+      <div class="who">
+        <h2>${who}</h2>
+        <p class="muted">${what}</p>
+      </div>
+      <button class="button quiet copy" @click=${() => this.#copy(url)}>
+        ${copied ? check : copy}
+        <span role="status">${copied ? "Copied" : "Copy link"}</span
+        ><span class="unseen"> for the ${who.toLowerCase()}</span>
+      </button>
+      <a class="button" href=${url} target="_blank" rel="noopener"
+        >Open<span class="unseen"> as ${who.toLowerCase()}</span></a
+      >
+    </div>`;
+  }
+
+  readonly #start = async () => {
+    this.demo = "starting";
+    this.demo = await startDemo();
+  };
+
+  async #copy(url: string): Promise<void> {
+    await navigator.clipboard.writeText(url);
+    this.copied = url;
+    setTimeout(() => (this.copied = undefined), COPIED_FOR_MS);
+  }
+}

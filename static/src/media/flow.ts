@@ -1,0 +1,113 @@
+/**
+ * What the browser's statistics say about whether media moves, and how well. Pure.
+ */
+
+export interface FlowSample {
+  /** When it was taken, ms on a clock that never jumps. */
+  at: number;
+  /** Totals since the connection was made. */
+  packetsSent: number;
+  bytesReceived: number;
+  packetsLost: number;
+  packetsReceived: number;
+  /** A counter per receiving section that grows while its picture or sound moves. */
+  progress: ReadonlyMap<string, number>;
+  /** ms; absent before the first measurement. */
+  rttMs: number | undefined;
+}
+
+export type Quality = "good" | "fair" | "weak";
+
+interface StatsEntry {
+  type: string;
+  kind?: string;
+  mid?: string;
+  packetsSent?: number;
+  packetsReceived?: number;
+  packetsLost?: number;
+  framesDecoded?: number;
+  bytesReceived?: number;
+  nominated?: boolean;
+  currentRoundTripTime?: number;
+}
+
+/**
+ * One sample of a connection. visible: while the page is hidden a browser may stop decoding,
+ * so that only arriving packets count as progress of a picture.
+ */
+export function sampleFlow(
+  report: ReadonlyMap<string, unknown>,
+  at: number,
+  visible: boolean,
+): FlowSample {
+  const progress = new Map<string, number>();
+  let [packetsSent, bytesReceived, packetsLost, packetsReceived] = [0, 0, 0, 0];
+  let rttMs: number | undefined;
+  for (const entry of report.values() as Iterable<StatsEntry>) {
+    if (entry.type === "outbound-rtp") packetsSent += entry.packetsSent ?? 0;
+    if (entry.type === "inbound-rtp") {
+      packetsLost += entry.packetsLost ?? 0;
+      packetsReceived += entry.packetsReceived ?? 0;
+      const decoded = entry.kind === "video" && visible ? entry.framesDecoded : undefined;
+      if (entry.mid !== undefined) {
+        progress.set(entry.mid, decoded ?? entry.packetsReceived ?? 0);
+      }
+    }
+    if (entry.type === "candidate-pair") {
+      bytesReceived += entry.bytesReceived ?? 0;
+      if (entry.nominated && entry.currentRoundTripTime !== undefined) {
+        rttMs = entry.currentRoundTripTime * 1000;
+      }
+    }
+  }
+  return { at, packetsSent, bytesReceived, packetsLost, packetsReceived, progress, rttMs };
+}
+
+/** Whether everything that ought to move (sections by mid) moved between two samples. */
+export function moved(before: FlowSample, now: FlowSample, expected: Iterable<string>): boolean {
+  for (const mid of expected) {
+    if ((now.progress.get(mid) ?? 0) <= (before.progress.get(mid) ?? 0)) return false;
+  }
+  // The relay answers whatever we send (feedback, reports), so silence from it is a sign as well.
+  const silent = now.bytesReceived <= before.bytesReceived;
+  return !(silent && now.packetsSent > before.packetsSent);
+}
+
+/** How good the connection was between two samples: loss of what we receive, and round-trip time. */
+export function quality(before: FlowSample, now: FlowSample): Quality {
+  const lost = Math.max(0, now.packetsLost - before.packetsLost);
+  const received = now.packetsReceived - before.packetsReceived;
+  const lossShare = lost / Math.max(1, lost + received);
+  const rttMs = now.rttMs ?? 0;
+  // Speech concealment begins to be heard near 2 % and hurts past 8 %; a conversation suffers
+  // from some 300 ms of delay and stumbles past 600.
+  if (lossShare > 0.08 || rttMs > 600) return "weak";
+  if (lossShare > 0.02 || rttMs > 300) return "fair";
+  return "good";
+}
+
+/** Notices that the whole connection has fallen silent, from samples taken about once a second. */
+export class StallWatch {
+  // 2.5 s: reports come at least once a second, and Wi-Fi roams take up to two.
+  static readonly LIMIT_MS = 2_500;
+  // The first ICE checks and the DTLS handshake may cross a slow network or a relay of its own.
+  static readonly FIRST_LIMIT_MS = 8_000;
+  #lastMoved: FlowSample | undefined;
+  #wasUp = false;
+
+  /** transportUp: the browser calls the connection "connected". True when stalled. */
+  observe(sample: FlowSample, transportUp: boolean): boolean {
+    this.#wasUp ||= transportUp;
+    const last = this.#lastMoved;
+    if (last === undefined || (transportUp && moved(last, sample, []))) {
+      this.#lastMoved = sample;
+      return false;
+    }
+    return sample.at - last.at > (this.#wasUp ? StallWatch.LIMIT_MS : StallWatch.FIRST_LIMIT_MS);
+  }
+
+  reset(): void {
+    this.#lastMoved = undefined;
+    this.#wasUp = false;
+  }
+}

@@ -1,0 +1,290 @@
+/**
+ * The media of one visit to a room: one connection at a time, watched, and repaired by the ladder.
+ *
+ * Owns the MediaConnection and the ladder. Is told by the session who is in the room and whether
+ * the server can be reached; tells it what it sees through the listener.
+ */
+
+import { type Exchange, MediaConnection, type ReceivedTrack } from "../media/connection";
+import {
+  type FlowSample,
+  moved,
+  type Quality,
+  quality,
+  StallWatch,
+  sampleFlow,
+} from "../media/flow";
+import type { LocalMedia } from "../media/local";
+import { type Action, type Cause, type LadderEvent, RefreshLadder } from "../media/refresh";
+import { Refused } from "../signaling/errors";
+import type { Participant, Sections, Source } from "../signaling/protocol";
+
+const WATCH_MS = 1_000;
+// While the ladder climbs: what moved has to be seen well within the second that Refresh may take.
+const CLIMB_WATCH_MS = 100;
+// Louder than a quiet room, softer than speech (RFC 6464 levels as 0..1; about −40 dBov).
+const SPEECH_LEVEL = 0.01;
+
+export interface CallListener {
+  changed(): void;
+  /** The last step of the ladder. */
+  reload(): void;
+  /** All steps taken, no media. */
+  gaveUp(): void;
+  /** The ladder brought media back. */
+  recovered(): void;
+  /** The server refused an offer. */
+  offerRefused(error: Refused): void;
+}
+
+export class Call {
+  readonly #exchange: Exchange;
+  readonly #local: LocalMedia;
+  readonly #listener: CallListener;
+  readonly #ladder: RefreshLadder;
+  readonly #watch = new StallWatch();
+  readonly #streams = new Map<string, MediaStream>();
+  #connection: MediaConnection | undefined;
+  #iceServers: RTCIceServer[] = [];
+  #sections: Sections = { audios: 0, videos: 0, tracks: [] };
+  #others: Participant[] = [];
+  /** What the ladder compares with; undefined until its step has been carried out. */
+  #baseline: FlowSample | undefined;
+  #previous: FlowSample | undefined;
+  /** Counts what the ladder asked for, so that a step it has given up cannot speak for a later one. */
+  #actions = 0;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  quality: Quality | undefined;
+
+  constructor(
+    exchange: Exchange,
+    local: LocalMedia,
+    listener: CallListener,
+    lastReloadAt: number | undefined,
+  ) {
+    this.#exchange = exchange;
+    this.#local = local;
+    this.#listener = listener;
+    this.#ladder = new RefreshLadder(lastReloadAt);
+  }
+
+  /** Picture and sound of a participant; the same stream object while its tracks change. */
+  stream(participantId: string): MediaStream | undefined {
+    return this.#streams.get(participantId);
+  }
+
+  get connected(): boolean {
+    return this.#connection?.state === "connected";
+  }
+
+  /** Why the ladder is climbing, if it is. */
+  get refreshing(): Cause | undefined {
+    return this.#ladder.climbing;
+  }
+
+  /** The loudest of the others, if anyone speaks. */
+  speaker(): string | undefined {
+    const levels = this.#connection?.audioLevels();
+    let loudest: { id: string; level: number } | undefined;
+    for (const { mid, participant_id: id } of this.#expected()) {
+      const level = levels?.get(mid) ?? 0;
+      if (level > SPEECH_LEVEL && level > (loudest?.level ?? 0)) loudest = { id, level };
+    }
+    return loudest?.id;
+  }
+
+  /**
+   * The room is joined on a new socket: connect, or go on with what is there.
+   * known: the server still has our media; not so after its restart or a long absence.
+   */
+  joined(iceServers: RTCIceServer[], sections: Sections, known: boolean): void {
+    this.#iceServers = iceServers;
+    this.#sections = sections;
+    if (this.#connection === undefined || (this.#connection.established && !known)) {
+      this.#attempt(this.#replaceConnection());
+    } else if (this.#connection.unanswered) {
+      this.#attempt(this.#connection.resume());
+    } else {
+      this.#connection.take(sections);
+    }
+    this.#step({ type: "server", reachable: true });
+    this.#schedule();
+  }
+
+  serverGone(): void {
+    this.#step({ type: "server", reachable: false });
+  }
+
+  sectionsChanged(sections: Sections): void {
+    this.#sections = sections;
+    this.#connection?.take(sections);
+  }
+
+  othersAre(others: Participant[]): void {
+    this.#others = others;
+    const present = new Set(others.map((other) => other.id));
+    for (const id of this.#streams.keys()) if (!present.has(id)) this.#streams.delete(id);
+    this.#collect();
+  }
+
+  /** Send what the local source now is. */
+  async send(source: Source): Promise<void> {
+    await this.#connection?.send(source, this.#local.track(source));
+  }
+
+  refresh(): void {
+    this.#step({ type: "begin", cause: "button" });
+    this.#schedule();
+  }
+
+  close(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#connection?.close();
+    this.#connection = undefined;
+    this.#streams.clear();
+  }
+
+  async #replaceConnection(): Promise<void> {
+    this.#connection?.close();
+    this.#watch.reset();
+    this.#previous = undefined;
+    const connection = new MediaConnection(this.#iceServers, this.#exchange, {
+      transportChanged: () => this.#transportChanged(connection),
+      tracksChanged: () => this.#collect(),
+      offerFailed: (error) => this.#offerFailed(error),
+    });
+    this.#connection = connection;
+    await Promise.all([this.send("microphone"), this.send("camera")]);
+    await connection.connect(this.#sections);
+  }
+
+  #transportChanged(connection: MediaConnection): void {
+    if (connection !== this.#connection) return;
+    this.#listener.changed();
+    // "failed" is final until an ICE restart: no need to wait for the watch to notice.
+    if (connection.state === "failed") {
+      this.#step({ type: "begin", cause: "stall" });
+      this.#schedule();
+    }
+  }
+
+  /** Carry out an exchange outside the ladder; what cannot be sent is sent when the server is back. */
+  #attempt(exchange: Promise<void>): void {
+    exchange.catch((error: unknown) => this.#offerFailed(error));
+  }
+
+  #offerFailed(error: unknown): void {
+    if (!(error instanceof Refused) || error.code === "rtc.stale_offer") return;
+    if (error.code === "rtc.connection_closed") this.#step({ type: "begin", cause: "stall" });
+    else this.#listener.offerRefused(error);
+  }
+
+  #step(event: LadderEvent): void {
+    const before = this.#ladder.climbing;
+    const action = this.#ladder.handle(event, performance.timeOrigin + performance.now());
+    if (action !== undefined) this.#act(action);
+    if (before !== this.#ladder.climbing) this.#listener.changed();
+  }
+
+  #act(action: Action): void {
+    this.#baseline = undefined;
+    this.#actions += 1;
+    if (action === "give-up") {
+      this.#listener.gaveUp();
+    } else if (action === "done") {
+      this.#watch.reset();
+      this.#listener.recovered();
+    } else if (action === "reload") {
+      this.#listener.reload();
+    } else {
+      void this.#carryOut(action, this.#actions);
+    }
+  }
+
+  async #carryOut(step: "ice-restart" | "new-connection", serial: number): Promise<void> {
+    try {
+      const connection = this.#connection;
+      if (step === "new-connection") {
+        await this.#replaceConnection();
+      } else if (connection === undefined || connection.broken) {
+        this.#step({ type: "failed" });
+        return;
+      } else {
+        await connection.restartIce();
+      }
+      const baseline = await this.#sample();
+      if (serial === this.#actions) this.#baseline = baseline;
+    } catch (error) {
+      // An unreachable server is waited for; a refusal means that this step cannot help.
+      if (error instanceof Refused && serial === this.#actions) this.#step({ type: "failed" });
+    }
+  }
+
+  #schedule(): void {
+    clearTimeout(this.#timer);
+    const period = this.#ladder.climbing === undefined ? WATCH_MS : CLIMB_WATCH_MS;
+    this.#timer = setTimeout(() => void this.#observe(), period);
+  }
+
+  async #observe(): Promise<void> {
+    const sample = await this.#sample();
+    if (sample === undefined || this.#timer === undefined) return;
+    if (this.#ladder.climbing === undefined) this.#watchFlow(sample);
+    else this.#watchClimb(sample);
+    this.#schedule();
+  }
+
+  #watchClimb(sample: FlowSample): void {
+    const expected = this.#expected().map((received) => received.mid);
+    const back = this.#baseline !== undefined && moved(this.#baseline, sample, expected);
+    this.#step(back && this.connected ? { type: "moved" } : { type: "tick" });
+  }
+
+  #watchFlow(sample: FlowSample): void {
+    if (this.#watch.observe(sample, this.connected)) this.#step({ type: "begin", cause: "stall" });
+    const before = this.#previous;
+    this.#previous = sample;
+    const now = before === undefined ? undefined : quality(before, sample);
+    if (now !== this.quality) {
+      this.quality = now;
+      this.#listener.changed();
+    }
+  }
+
+  async #sample(): Promise<FlowSample | undefined> {
+    const report = await this.#connection?.stats();
+    if (report === undefined) return undefined;
+    return sampleFlow(report as never, performance.now(), document.visibilityState === "visible");
+  }
+
+  /** The tracks whose sender is connected and has not switched them off. */
+  #expected(): ReceivedTrack[] {
+    const others = new Map(this.#others.map((other) => [other.id, other]));
+    return (this.#connection?.received() ?? []).filter(({ participant_id: id, source }) => {
+      const other = others.get(id);
+      return other?.connection === "connected" && other[source];
+    });
+  }
+
+  /** Put every received track into its participant's stream, in place of an older one. */
+  #collect(): void {
+    const tracks = this.#connection?.received() ?? [];
+    const owners = new Map(tracks.map(({ participant_id: id, track }) => [track, id]));
+    for (const [id, stream] of this.#streams) {
+      // A section may be given to someone else; a track that only stopped keeps its last picture.
+      for (const track of stream.getTracks()) {
+        if ((owners.get(track) ?? id) !== id) stream.removeTrack(track);
+      }
+    }
+    for (const { participant_id: id, track } of tracks) {
+      const stream = this.#streams.get(id) ?? new MediaStream();
+      this.#streams.set(id, stream);
+      for (const old of stream.getTracks()) {
+        if (old.kind === track.kind && old !== track) stream.removeTrack(old);
+      }
+      if (!stream.getTracks().includes(track)) stream.addTrack(track);
+    }
+    this.#listener.changed();
+  }
+}

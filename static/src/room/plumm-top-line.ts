@@ -1,0 +1,176 @@
+import { css, html, LitElement, nothing } from "lit";
+import { customElement, property, state } from "lit/decorators.js";
+import { microphoneOff } from "../icons";
+import type { Quality } from "../media/flow";
+import { base } from "../styles/shared";
+import { Following } from "./following";
+import type { RoomSession } from "./session";
+import { timing } from "./timing";
+
+const BARS: Record<Quality, number> = { good: 3, fair: 2, weak: 1 };
+
+/** Who is there and how they are, how good the connection is, and the time against the booked length. */
+@customElement("plumm-top-line")
+export class PlummTopLine extends LitElement {
+  static override styles = [
+    base,
+    css`
+      :host {
+        display: flex;
+        align-items: center;
+        gap: 12px;
+        min-height: 56px;
+        padding: calc(8px + env(safe-area-inset-top)) 16px 8px;
+        color: var(--stage-text);
+        background: linear-gradient(rgb(21 16 26 / 82%), rgb(21 16 26 / 0%));
+        font-size: var(--text-s);
+      }
+
+      .name {
+        min-width: 0;
+        overflow: hidden;
+        white-space: nowrap;
+        text-overflow: ellipsis;
+        font-size: var(--text-m);
+        font-weight: 600;
+      }
+
+      .badge {
+        display: inline-flex;
+        flex: none;
+        align-items: center;
+        gap: 4px;
+        padding: 2px 10px 2px 6px;
+        border-radius: 999px;
+        background: rgb(42 34 49 / 88%);
+        white-space: nowrap;
+      }
+
+      .badge svg {
+        width: 16px;
+        height: 16px;
+      }
+
+      .badge.amber {
+        padding-left: 10px;
+        color: var(--stage-amber);
+      }
+
+      .right {
+        flex: none;
+        margin-left: auto;
+        display: flex;
+        align-items: center;
+        gap: 16px;
+        font-variant-numeric: tabular-nums;
+      }
+
+      .booked {
+        color: var(--stage-muted);
+      }
+
+      .late,
+      .late .booked {
+        color: var(--stage-amber);
+      }
+
+      .bars {
+        display: flex;
+        align-items: flex-end;
+        gap: 2px;
+        height: 14px;
+      }
+
+      .bars i {
+        width: 4px;
+        border-radius: 1px;
+        background: rgb(255 255 255 / 28%);
+      }
+
+      .bars i:nth-child(1) {
+        height: 6px;
+      }
+
+      .bars i:nth-child(2) {
+        height: 10px;
+      }
+
+      .bars i:nth-child(3) {
+        height: 14px;
+      }
+
+      .bars .lit {
+        background: var(--stage-green);
+      }
+
+      .bars.fair .lit,
+      .bars.weak .lit {
+        background: var(--stage-amber);
+      }
+    `,
+  ];
+
+  @property({ attribute: false }) session!: RoomSession;
+  @state() private now = Date.now();
+  #timer: ReturnType<typeof setInterval> | undefined;
+
+  constructor() {
+    super();
+    new Following(this, () => this.session);
+  }
+
+  override connectedCallback() {
+    super.connectedCallback();
+    this.#timer = setInterval(() => (this.now = Date.now()), 1_000);
+  }
+
+  override disconnectedCallback() {
+    super.disconnectedCallback();
+    clearInterval(this.#timer);
+  }
+
+  override render() {
+    const { others } = this.session;
+    const [first] = others;
+    return html`
+      ${
+        others.length === 1 && first !== undefined
+          ? html`<span class="name">${first.name}</span>
+            ${first.microphone ? nothing : html`<span class="badge">${microphoneOff} muted</span>`}
+            ${
+              first.connection === "reconnecting"
+                ? html`<span class="badge amber">reconnecting…</span>`
+                : nothing
+            }`
+          : html`<span class="name">${this.session.facts?.title ?? ""}</span>`
+      }
+      <div class="right">${this.#quality()} ${this.#clock()}</div>
+    `;
+  }
+
+  #quality() {
+    const { call, online } = this.session;
+    const quality = call?.quality;
+    if (quality === undefined || !online || !call?.connected) return nothing;
+    return html`<span class="bars ${quality}" role="img" aria-label="Connection: ${quality}">
+      ${[1, 2, 3].map((bar) => html`<i class=${bar <= BARS[quality] ? "lit" : ""}></i>`)}
+    </span>`;
+  }
+
+  #clock() {
+    const { facts, state, clockOffsetMs } = this.session;
+    if (facts === undefined) return nothing;
+    const { elapsed, bookedMinutes, late } = timing(
+      state?.live_since ? Date.parse(state.live_since) : undefined,
+      Date.parse(facts.starts_at),
+      Date.parse(facts.ends_at),
+      this.now + clockOffsetMs,
+    );
+    return html`<span class=${late ? "late" : ""} role="timer" aria-label="Time">
+      ${elapsed === undefined ? nothing : html`${elapsed} <span class="booked">of </span>`}<span
+        class="booked"
+        >${bookedMinutes} min</span
+      >
+    </span>`;
+  }
+}

@@ -1,0 +1,411 @@
+/**
+ * One person's visit to one session: from the link to the end. What the page shows is read here.
+ *
+ * Owns the phase, the room's last known state, and what of the own state the server does not know
+ * yet. Dispatches "change" whenever something shown may be another.
+ */
+
+import { chooseAnyDevice } from "../media/devices";
+import { LocalMedia } from "../media/local";
+import { tabSession, updateTabSession } from "../memory";
+import { SignalingClient, type SignalingListener } from "../signaling/client";
+import { Refused, Unreachable } from "../signaling/errors";
+import { fetchJoinToken } from "../signaling/join_token";
+import type {
+  Ended,
+  Joined,
+  OwnState,
+  Participant,
+  Requests,
+  Role,
+  RoomState,
+  SessionFacts,
+  Source,
+} from "../signaling/protocol";
+import { Call } from "./call";
+import { devicesWords, type Notice, noticeWords } from "./words";
+
+export type Phase =
+  | "checking"
+  | "prejoin"
+  | "joining"
+  | "in"
+  | "left"
+  | "ended"
+  | "replaced"
+  | "failed";
+
+const SOURCES = ["microphone", "camera"] as const;
+// A join token lives for minutes; one from before the pre-join card is used while it is fresh.
+const TOKEN_FRESH_MS = 60_000;
+const LEAVE_TIMEOUT_MS = 1_000;
+const RETRY_PAUSE_MS = 1_000;
+
+const MEDIA_GONE = noticeWords("refresh-failed");
+
+export interface HowItEnded {
+  ended: Ended;
+  role: Role;
+  selfId: string;
+}
+
+export class RoomSession extends EventTarget {
+  readonly id: string;
+  readonly local = new LocalMedia((source) => void this.#localChanged(source));
+  phase: Phase = "checking";
+  failure: Refused | undefined;
+  notice: Notice | undefined;
+  facts: SessionFacts | undefined;
+  role: Role = "client";
+  selfId = "";
+  state: RoomState | undefined;
+  end: HowItEnded | undefined;
+  /** The socket is up and the room is joined on it. */
+  online = false;
+  /** Add to the own clock to get the server's, ms. */
+  clockOffsetMs = 0;
+
+  readonly #linkToken: string;
+  #call: Call | undefined;
+  #signaling: SignalingClient | undefined;
+  #token: { value: string; at: number } | undefined;
+  /** What the person chose and the server has not confirmed; it wins over what the server says. */
+  #unsent: Partial<OwnState> = {};
+  #sending = false;
+  #seen = new Map<string, Participant>();
+
+  constructor(id: string, linkToken: string) {
+    super();
+    this.id = id;
+    this.#linkToken = linkToken;
+  }
+
+  // What is shown
+
+  get self(): Participant | undefined {
+    return this.state?.participants.find((participant) => participant.id === this.selfId);
+  }
+
+  get others(): Participant[] {
+    return this.state?.participants.filter((participant) => participant.id !== this.selfId) ?? [];
+  }
+
+  /** Those who were here or are to come, and are not here. came: whether any of them was here. */
+  get missing(): { names: string[]; came: boolean } {
+    const here = new Set([this.selfId, ...this.others.map((other) => other.id)]);
+    const people = this.#seen.size > 0 ? [...this.#seen.values()] : (this.facts?.invited ?? []);
+    const missing = people.filter(({ id }) => !here.has(id));
+    return { names: missing.map(({ name }) => name), came: this.#seen.size > 0 };
+  }
+
+  get own(): OwnState {
+    const { microphone = true, camera = true, fullscreen = false } = this.self ?? {};
+    return { microphone, camera, fullscreen, ...this.#unsent };
+  }
+
+  get call(): Call | undefined {
+    return this.#call;
+  }
+
+  // What the person does
+
+  /** Look at the link and the tab's memory, and go where they lead. */
+  async start(): Promise<void> {
+    const memory = tabSession(this.id);
+    if (this.#linkToken === "") {
+      this.#fail(new Refused({ code: "token.missing", message: "no link token in the address" }));
+    } else if (memory.joined !== undefined) {
+      const { joined } = memory;
+      // Off stays off, even on a server that has forgotten this participant meanwhile.
+      for (const source of SOURCES) if (!joined[source]) this.#unsent[source] = false;
+      void this.local.open(SOURCES.filter((source) => source === "microphone" || joined[source]));
+      this.#connect();
+    } else {
+      await this.#prejoin(memory.ended);
+    }
+  }
+
+  /** Join with what the pre-join card showed. */
+  join(): void {
+    for (const source of SOURCES) {
+      this.#unsent[source] = this.local.track(source) !== null || this.local.opening(source);
+    }
+    this.#connect();
+  }
+
+  /** Come back after Leave, or take the session over from another tab, as one was. */
+  rejoin(): void {
+    this.#unsent = { microphone: this.own.microphone, camera: this.own.camera };
+    this.state = undefined;
+    this.#connect();
+  }
+
+  async leave(): Promise<void> {
+    // Not awaited by the page: whoever leaves is gone at once, whatever the network does.
+    const told = this.#signaling?.request("room:leave", {}, LEAVE_TIMEOUT_MS).catch(() => {});
+    this.#stopMedia();
+    updateTabSession(this.id, { joined: undefined });
+    this.#enter("left");
+    const signaling = this.#signaling;
+    this.#signaling = undefined;
+    await told;
+    signaling?.close();
+  }
+
+  /** End the session for everyone. False when the server did not hear it. */
+  async endForAll(): Promise<boolean> {
+    try {
+      const ended = await this.#signaling?.request("session:end", {});
+      if (ended !== undefined) this.#over(ended);
+      return ended !== undefined;
+    } catch (error) {
+      this.say(noticeWords(error instanceof Refused ? error : "end-unheard"));
+      return false;
+    }
+  }
+
+  /** Change the own state: at once here, then for everyone. */
+  set(change: Partial<OwnState>): void {
+    for (const source of SOURCES) if (change[source]) chooseAnyDevice(source);
+    Object.assign(this.#unsent, change);
+    this.#applyOwn();
+    this.#changed();
+    void this.#send();
+  }
+
+  /** The Refresh button: bring media back, and ask again for devices that were not there. */
+  refresh(): void {
+    this.notice = undefined;
+    this.#call?.refresh();
+    for (const source of SOURCES) {
+      if (this.local.problem(source) !== undefined) this.set({ [source]: true });
+    }
+    this.#changed();
+  }
+
+  say(notice: Notice | undefined): void {
+    this.notice = notice;
+    this.#changed();
+  }
+
+  // Getting in
+
+  async #prejoin(endedBefore: string | undefined): Promise<void> {
+    try {
+      this.#token = { value: await fetchJoinToken(this.#linkToken), at: Date.now() };
+    } catch (error) {
+      // An unreachable server is met again, and waited for, after Join.
+      if (error instanceof Refused) return this.#fail(error, endedBefore);
+    }
+    void this.local.open(SOURCES);
+    this.#enter("prejoin");
+  }
+
+  #connect(): void {
+    const memory = tabSession(this.id);
+    this.#enter("joining");
+    this.#call ??= new Call(
+      (offer) => this.#request("rtc:offer", offer),
+      this.local,
+      {
+        changed: () => this.#changed(),
+        reload: () => void this.#reload(),
+        gaveUp: () => this.say(MEDIA_GONE),
+        recovered: () => this.notice === MEDIA_GONE && this.say(undefined),
+        offerRefused: (error) => this.say(noticeWords(error)),
+      },
+      memory.reloadedAt,
+    );
+    this.#signaling?.close();
+    this.#signaling = new SignalingClient(this.#linkToken, this.#listener());
+    const token = this.#token;
+    this.#token = undefined;
+    const fresh = token !== undefined && Date.now() - token.at < TOKEN_FRESH_MS;
+    this.#signaling.connect(fresh ? token.value : undefined);
+  }
+
+  #listener(): SignalingListener {
+    return {
+      connected: () => void this.#joinRoom(),
+      disconnected: () => {
+        this.online = false;
+        // After a long absence the server would start us anew, with everything on.
+        this.#unsent = this.own;
+        this.#call?.serverGone();
+        this.#changed();
+      },
+      refused: (error) => this.#fail(error),
+      stateChanged: (state) => this.#stateChanged(state),
+      sectionsChanged: (sections) => this.#call?.sectionsChanged(sections),
+      ended: (ended) => this.#over(ended),
+      replaced: () => this.#finish("replaced"),
+    };
+  }
+
+  async #joinRoom(): Promise<void> {
+    const signaling = this.#signaling;
+    try {
+      const joined = await signaling?.request("room:join", {});
+      if (joined !== undefined && signaling === this.#signaling) this.#joined(joined);
+    } catch (error) {
+      // Unreachable: the socket is gone again, and the next one asks again.
+      if (!(error instanceof Refused)) return;
+      // In the room, media goes on and is not given up for a fault that may pass.
+      const passing = error.code === "internal" && this.phase === "in";
+      if (passing || error.code === "rate.limited") {
+        setTimeout(() => signaling === this.#signaling && this.#joinRoom(), RETRY_PAUSE_MS);
+      } else {
+        this.#fail(error);
+      }
+    }
+  }
+
+  #joined(joined: Joined): void {
+    this.selfId = joined.participant_id;
+    this.role = joined.role;
+    this.facts = joined.session;
+    this.clockOffsetMs = Date.parse(joined.server_time) - Date.now();
+    this.online = true;
+    this.#signaling?.takeState(joined.state);
+    // A snapshot that came before this acknowledgement could not be read without knowing who we are.
+    if (this.state !== undefined) this.#stateChanged(this.state);
+    if (this.self !== undefined) this.#settle(this.self);
+    const { microphone, camera } = this.own;
+    updateTabSession(this.id, { joined: { microphone, camera } });
+    this.#applyOwn();
+    const known = this.self?.connection !== "connecting";
+    this.#call?.joined(joined.ice_servers, joined.sections, known);
+    this.#enter("in");
+    void this.#send();
+  }
+
+  async #request<E extends keyof Requests>(
+    event: E,
+    payload: Requests[E]["payload"],
+  ): Promise<Requests[E]["data"]> {
+    if (this.#signaling === undefined) throw new Unreachable(`${event}: not in the room`);
+    return this.#signaling.request(event, payload);
+  }
+
+  // What the server says
+
+  #stateChanged(state: RoomState): void {
+    this.state = state;
+    if (this.selfId === "") return;
+    for (const other of this.others) this.#seen.set(other.id, other);
+    this.#call?.othersAre(this.others);
+    this.#changed();
+  }
+
+  #over(ended: Ended): void {
+    this.end = { ended, role: this.role, selfId: this.selfId };
+    updateTabSession(this.id, { ended: JSON.stringify(this.end) });
+    this.#finish("ended");
+  }
+
+  #fail(error: Refused, endedBefore?: string): void {
+    if (error.code === "session.ended" && endedBefore !== undefined) {
+      this.end = JSON.parse(endedBefore) as HowItEnded;
+      this.#finish("ended");
+    } else if (error.code === "room.replaced") {
+      this.#finish("replaced");
+    } else {
+      this.failure = error;
+      this.#finish("failed");
+    }
+  }
+
+  #finish(phase: "ended" | "replaced" | "failed"): void {
+    this.#stopMedia();
+    this.#signaling?.close();
+    this.#signaling = undefined;
+    updateTabSession(this.id, { joined: undefined });
+    this.#enter(phase);
+  }
+
+  #stopMedia(): void {
+    this.online = false;
+    this.#call?.close();
+    this.#call = undefined;
+    for (const source of SOURCES) this.local.release(source);
+  }
+
+  // The own state
+
+  /** Make devices and senders what the own state says. */
+  #applyOwn(): void {
+    const { microphone, camera } = this.own;
+    this.local.enable("microphone", microphone);
+    if (microphone) void this.local.open(["microphone"]);
+    if (camera) void this.local.open(["camera"]);
+    else if (this.local.track("camera") !== null) this.local.release("camera");
+  }
+
+  async #localChanged(source: Source): Promise<void> {
+    this.#changed();
+    if (this.phase !== "in" && this.phase !== "joining") return;
+    this.local.enable("microphone", this.own.microphone);
+    await this.#call?.send(source);
+    if (this.local.problem(source) !== undefined && this.own[source]) {
+      const text = devicesWords(this.local.problems, "Refresh").join(" ");
+      this.notice = { tone: "error", text };
+      this.set({ [source]: false });
+    }
+  }
+
+  async #send(): Promise<void> {
+    if (this.#sending || !this.online) return;
+    this.#sending = true;
+    try {
+      while (Object.keys(this.#unsent).length > 0) await this.#sendOnce();
+    } catch {
+      // Unreachable: sent after the room is joined again.
+    } finally {
+      this.#sending = false;
+    }
+  }
+
+  async #sendOnce(): Promise<void> {
+    const change = { ...this.#unsent };
+    try {
+      const { version } = await this.#request("state:set", change);
+      if (this.self !== undefined) Object.assign(this.self, change);
+      this.#settle(change);
+      this.#signaling?.expectVersion(version);
+      const { microphone, camera } = this.own;
+      updateTabSession(this.id, { joined: { microphone, camera } });
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error;
+      if (error.code === "rate.limited") {
+        await new Promise((resume) => setTimeout(resume, RETRY_PAUSE_MS));
+      } else {
+        this.#settle(change);
+        this.#applyOwn();
+        this.say(noticeWords(error));
+      }
+    }
+  }
+
+  /** Forget what the server is known to have heard. */
+  #settle(heard: Partial<OwnState>): void {
+    for (const key of Object.keys(this.#unsent) as (keyof OwnState)[]) {
+      if (this.#unsent[key] === heard[key]) delete this.#unsent[key];
+    }
+  }
+
+  /** The ladder's last step; not onto a server that does not answer, which would lose the page. */
+  async #reload(): Promise<void> {
+    if (!(await this.#signaling?.sync())) return;
+    updateTabSession(this.id, { reloadedAt: Date.now() });
+    location.reload();
+  }
+
+  #enter(phase: Phase): void {
+    this.phase = phase;
+    this.#changed();
+  }
+
+  #changed(): void {
+    this.dispatchEvent(new Event("change"));
+  }
+}

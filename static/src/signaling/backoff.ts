@@ -1,0 +1,13 @@
+const FIRST_MS = 250;
+// 5 s: a server that restarts is back within seconds, and a call waits for it.
+const LONGEST_MS = 5_000;
+
+/**
+ * How long to wait before reconnection attempt `attempt` (0 is the first).
+ * Doubles up to a bound; half of it is random, so that a room's clients do not return in one wave.
+ * random: 0..1.
+ */
+export function delayMs(attempt: number, random: number): number {
+  const full = Math.min(LONGEST_MS, FIRST_MS * 2 ** attempt);
+  return full * (0.5 + random / 2);
+}

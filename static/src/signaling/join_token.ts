@@ -1,0 +1,28 @@
+import { Refused, Unreachable } from "./errors";
+import type { ErrorBody } from "./protocol";
+
+// A request that hangs longer than this is tried again rather than waited for.
+const TIMEOUT_MS = 10_000;
+
+/**
+ * Exchange the link token for a join token, good for one connection and a few minutes.
+ * Raises Refused when the link is no good, Unreachable when there was no usable answer.
+ */
+export async function fetchJoinToken(linkToken: string): Promise<string> {
+  let response: Response;
+  try {
+    response = await fetch("/api/join-token", {
+      method: "POST",
+      headers: { Authorization: `Bearer ${linkToken}` },
+      signal: AbortSignal.timeout(TIMEOUT_MS),
+    });
+  } catch {
+    throw new Unreachable("no answer to the join token request");
+  }
+  const body = (await response.json().catch(() => undefined)) as
+    | { token?: string; error?: ErrorBody }
+    | undefined;
+  if (response.ok && body?.token !== undefined) return body.token;
+  if (response.status < 500 && body?.error !== undefined) throw new Refused(body.error);
+  throw new Unreachable(`join token request: status ${response.status}`);
+}

@@ -1,0 +1,102 @@
+/** The wire contract, as signaling/PROTOCOL.md states it. Instants are ISO 8601 strings in UTC. */
+
+export type Role = "therapist" | "client";
+export type Source = "microphone" | "camera";
+
+export interface Participant {
+  id: string;
+  name: string;
+  role: Role;
+  microphone: boolean;
+  camera: boolean;
+  fullscreen: boolean;
+  connection: "connecting" | "connected" | "reconnecting";
+}
+
+export interface RoomState {
+  version: number;
+  status: "open" | "live" | "ended";
+  live_since: string | null;
+  participants: Participant[];
+}
+
+export interface TrackSlot {
+  mid: string;
+  participant_id: string;
+  source: Source;
+}
+
+/** How many sections of a kind this client is to receive, and what flows in which. */
+export interface Sections {
+  audios: number;
+  videos: number;
+  tracks: TrackSlot[];
+}
+
+export interface Ended {
+  cause: "therapist" | "admin" | "timeout" | "no_show";
+  ended_by: string | null;
+  name: string | null;
+  ended_at: string;
+  duration_s: number;
+}
+
+export interface SessionFacts {
+  id: string;
+  title: string;
+  starts_at: string;
+  ends_at: string;
+  /** Everyone who has a link, oneself included. */
+  invited: { id: string; name: string; role: Role }[];
+}
+
+export interface Joined {
+  participant_id: string;
+  role: Role;
+  server_time: string;
+  session: SessionFacts;
+  state: RoomState;
+  sections: Sections;
+  ice_servers: RTCIceServer[];
+}
+
+export interface Offer {
+  connection: string;
+  seq: number;
+  sdp: string;
+  sources: Record<string, Source>;
+}
+
+export interface Answer {
+  connection: string;
+  seq: number;
+  sdp: string;
+  sections: Sections;
+}
+
+/** What a participant may change about itself. */
+export interface OwnState {
+  microphone: boolean;
+  camera: boolean;
+  fullscreen: boolean;
+}
+
+type Nothing = Record<string, never>;
+
+/** Every event from a client: what it carries and what its acknowledgement brings. */
+export interface Requests {
+  "room:join": { payload: Nothing; data: Joined };
+  "room:leave": { payload: Nothing; data: Nothing };
+  "room:sync": { payload: Nothing; data: { state: RoomState; sections: Sections } };
+  "rtc:offer": { payload: Offer; data: Answer };
+  "state:set": { payload: Partial<OwnState>; data: { version: number } };
+  "session:end": { payload: Nothing; data: Ended };
+}
+
+export interface ErrorBody {
+  code: string;
+  message: string;
+  id?: string;
+}
+
+export type Ack<Data> = { ok: true; data: Data } | { ok: false; error: ErrorBody };

@@ -1,0 +1,121 @@
+import { describe, expect, test } from "vitest";
+import { type FlowSample, moved, quality, StallWatch, sampleFlow } from "../src/media/flow";
+
+function sample(change: Partial<FlowSample> & { mids?: Record<string, number> } = {}): FlowSample {
+  const { mids = {}, ...rest } = change;
+  return {
+    at: 0,
+    packetsSent: 0,
+    bytesReceived: 0,
+    packetsLost: 0,
+    packetsReceived: 0,
+    progress: new Map(Object.entries(mids)),
+    rttMs: undefined,
+    ...rest,
+  };
+}
+
+describe("a sample of the statistics", () => {
+  const report = new Map<string, unknown>([
+    ["out", { type: "outbound-rtp", packetsSent: 7 }],
+    ["a", { type: "inbound-rtp", kind: "audio", mid: "2", packetsReceived: 50, packetsLost: 1 }],
+    ["v", { type: "inbound-rtp", kind: "video", mid: "3", packetsReceived: 90, framesDecoded: 30 }],
+    ["old", { type: "candidate-pair", nominated: false, bytesReceived: 10 }],
+    [
+      "pair",
+      { type: "candidate-pair", nominated: true, bytesReceived: 90, currentRoundTripTime: 0.04 },
+    ],
+    ["codec", { type: "codec" }],
+  ]);
+
+  test("sums what is sent and received and keeps each section's progress", () => {
+    expect(sampleFlow(report, 5, true)).toEqual(
+      sample({
+        at: 5,
+        packetsSent: 7,
+        bytesReceived: 100,
+        packetsLost: 1,
+        packetsReceived: 140,
+        rttMs: 40,
+        mids: { "2": 50, "3": 30 },
+      }),
+    );
+  });
+
+  test("counts packets instead of pictures while the page is hidden", () => {
+    expect(sampleFlow(report, 5, false).progress.get("3")).toBe(90);
+  });
+});
+
+describe("whether media moved", () => {
+  test("needs progress in every section that is expected", () => {
+    const before = sample({ mids: { "2": 5, "3": 5 } });
+    const now = sample({ mids: { "2": 6, "3": 5 } });
+    expect(moved(before, now, ["2"])).toBe(true);
+    expect(moved(before, now, ["2", "3"])).toBe(false);
+    expect(moved(before, now, ["9"])).toBe(false);
+  });
+
+  test("is doubted when the relay answers nothing to what we send", () => {
+    expect(moved(sample(), sample({ packetsSent: 10 }), [])).toBe(false);
+    expect(moved(sample(), sample({ packetsSent: 10, bytesReceived: 1 }), [])).toBe(true);
+  });
+
+  test("is not doubted when nobody sends anything", () => {
+    expect(moved(sample(), sample(), [])).toBe(true);
+  });
+});
+
+describe("the stall watch", () => {
+  const second = (n: number, received: number) =>
+    sample({ at: n * 1_000, packetsSent: n * 50, bytesReceived: received });
+
+  test("notices when a connection that worked falls silent for more than 2.5 s", () => {
+    const watch = new StallWatch();
+    expect([0, 1, 2].map((n) => watch.observe(second(n, n * 100), true))).not.toContain(true);
+    expect([3, 4, 5].map((n) => watch.observe(second(n, 200), true))).toEqual([false, false, true]);
+  });
+
+  test("is not alarmed by a pause that ends", () => {
+    const watch = new StallWatch();
+    watch.observe(second(0, 0), true);
+    watch.observe(second(2, 0), true);
+    expect(watch.observe(second(3, 50), true)).toBe(false);
+    expect(watch.observe(second(5, 50), true)).toBe(false);
+  });
+
+  test("gives a new connection 8 s to come up", () => {
+    const watch = new StallWatch();
+    watch.observe(second(0, 0), false);
+    expect(watch.observe(second(8, 0), false)).toBe(false);
+    expect(watch.observe(second(9, 0), false)).toBe(true);
+  });
+
+  test("notices a transport that the browser calls lost", () => {
+    const watch = new StallWatch();
+    watch.observe(second(0, 0), true);
+    expect(watch.observe(second(3, 900), false)).toBe(true);
+  });
+});
+
+describe("the quality of a connection", () => {
+  const of = (lost: number, received: number, rttMs?: number) =>
+    quality(sample(), sample({ packetsLost: lost, packetsReceived: received, rttMs }));
+
+  test("follows loss", () => {
+    expect([of(0, 100), of(2, 98), of(5, 95), of(20, 80)]).toEqual([
+      "good",
+      "good",
+      "fair",
+      "weak",
+    ]);
+  });
+
+  test("follows delay", () => {
+    expect([of(0, 100, 40), of(0, 100, 400), of(0, 100, 900)]).toEqual(["good", "fair", "weak"]);
+  });
+
+  test("is good when nothing was received and nothing lost", () => {
+    expect(of(0, 0)).toBe("good");
+  });
+});

@@ -1,0 +1,12 @@
+import { defineConfig } from "vitest/config";
+
+export default defineConfig({
+  build: {
+    target: "es2022",
+    // The pages are served with the policy "default-src 'self'": a data: address would be refused.
+    assetsInlineLimit: 0,
+    modulePreload: { polyfill: false },
+    rollupOptions: { input: ["index.html", "room.html"] },
+  },
+  test: { include: ["test/**/*.test.ts"] },
+});

@@ -1,0 +1,32 @@
+"""One track from one browser to another, through the relay."""
+
+from typing import Any, Final, Literal
+
+from media.relay import Relay
+from tests.unit.media.relay.browser import AUDIO_PT, VIDEO_PT, Browser
+from tests.unit.media.relay.rtp import Rtp
+
+ALICE: Final = 1000
+SLOT: Final = 2000
+
+
+class Call:
+    """alice's track, on the SSRC ALICE, goes to bob's slot, on the SSRC SLOT."""
+
+    def __init__(
+        self,
+        relay: Relay,
+        alice: Browser,
+        bob: Browser,
+        kind: Literal["audio", "video"] = "audio",
+    ) -> None:
+        self.relay, self.alice, self.bob = relay, alice, bob
+        self.payload_type = VIDEO_PT if kind == "video" else AUDIO_PT
+        self.track = relay.add_track(alice.peer, kind, "0", ssrcs=[ALICE])
+        self.slot = relay.add_subscription(bob.peer, kind, "5", SLOT)
+        relay.set_source(self.slot, self.track)
+
+    def send(self, sequence: int, timestamp: int = 0, **fields: Any) -> bytes:
+        """alice sends one packet; returns the datagram."""
+        options = {"payload_type": self.payload_type, "ssrc": ALICE} | fields
+        return self.alice.send(Rtp(sequence=sequence, timestamp=timestamp, **options))

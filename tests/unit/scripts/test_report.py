@@ -1,0 +1,63 @@
+"""The benchmark's summary and its table."""
+
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from scripts.bench import report
+from scripts.bench.forwarding import Sample, summarise
+
+
+def sample(us_per_packet: float) -> Sample:
+    return Sample(us_per_packet, 1000.0, 0.0, 80.0, 200.0, 1.0, 0, 0, 0.01)
+
+
+def shown(figures: dict[str, float], earlier: dict[str, float] | None = None) -> str:
+    text = io.StringIO()
+    report.show(Console(file=text, width=160), figures, earlier)
+    return text.getvalue()
+
+
+def test_a_ratio_is_the_median_of_neighbours_not_the_ratio_of_medians() -> None:
+    figures = summarise(
+        {
+            ("bare_loop", "saturated"): [sample(4), sample(8), sample(8)],
+            ("relay", "saturated"): [sample(4), sample(4), sample(12)],
+        }
+    )
+    assert figures["relay.saturated.us_per_packet"] == 4
+    assert figures["bare_loop.saturated.us_per_packet"] == 8
+    assert figures["relay.saturated.ratio_to_bare_loop"] == 1.0
+    assert figures["relay.saturated.us_per_packet_most"] == 12
+    assert "relay.saturated.ratio_to_asyncio_loop" not in figures
+
+
+def test_the_table_says_which_goal_is_met() -> None:
+    text = shown({"setup.cpu_ms_per_connection": 2.5, "join.first_frame_p95_ms": 700})
+    assert "2.50 ms" in text
+    assert "≤ 3.00 ms ✓" in text
+    assert "≤ 600 ms ✗" in text
+
+
+def test_an_earlier_result_is_shown_beside() -> None:
+    now, before = {"rooms.rss_mib_empty": 90.0}, {"rooms.rss_mib_empty": 80.0}
+    assert "80 MiB" in shown(now, before)
+
+
+def test_a_disturbed_run_says_so() -> None:
+    assert "run it again" in shown({"relay.saturated.foreign": 0.5})
+
+
+def test_figures_survive_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "latest.json"
+    report.write({"relay.saturated.us_per_packet": 4.25}, path)
+    assert report.read(path) == {"relay.saturated.us_per_packet": 4.25}
+
+
+def test_another_file_is_no_result(tmp_path: Path) -> None:
+    path = tmp_path / "list.json"
+    path.write_text("[]")
+    with pytest.raises(ValueError, match="not a benchmark's result"):
+        report.read(path)
