@@ -10,8 +10,8 @@ from scripts.bench import report
 from scripts.bench.forwarding import Sample, summarise
 
 
-def sample(us_per_packet: float) -> Sample:
-    return Sample(us_per_packet, 1000.0, 0.0, 80.0, 200.0, 1.0, 0, 0, 0.01)
+def sample(us_per_packet: float, foreign: float = 0.01) -> Sample:
+    return Sample(us_per_packet, 1000.0, 0.0, 80.0, 200.0, 1.0, 0, 0, foreign)
 
 
 def shown(figures: dict[str, float], earlier: dict[str, float] | None = None) -> str:
@@ -34,6 +34,22 @@ def test_a_ratio_is_the_median_of_neighbours_not_the_ratio_of_medians() -> None:
     assert "relay.saturated.ratio_to_asyncio_loop" not in figures
 
 
+def test_spoilt_samples_count_only_where_there_are_no_others() -> None:
+    figures = summarise(
+        {
+            ("bare_loop", "saturated"): [sample(4), sample(9, foreign=0.5), sample(6)],
+            ("relay", "saturated"): [sample(8, foreign=0.5), sample(3), sample(3)],
+            ("bare_loop", "at_20000"): [sample(10, foreign=0.5)],
+            ("relay", "at_20000"): [sample(5)],
+        }
+    )
+    assert figures["bare_loop.saturated.us_per_packet"] == 5
+    assert figures["relay.saturated.us_per_packet"] == 3
+    assert figures["relay.saturated.ratio_to_bare_loop"] == 0.5
+    assert figures["relay.at_20000.ratio_to_bare_loop"] == 0.5
+    assert figures["bare_loop.at_20000.foreign"] == 0.5
+
+
 def test_the_table_says_which_goal_is_met() -> None:
     text = shown({"setup.cpu_ms_per_connection": 2.5, "join.first_frame_p95_ms": 700})
     assert "2.50 ms" in text
@@ -54,6 +70,13 @@ def test_figures_survive_the_file(tmp_path: Path) -> None:
     path = tmp_path / "new" / "latest.json"
     report.write({"relay.saturated.us_per_packet": 4.25}, path)
     assert report.read(path) == {"relay.saturated.us_per_packet": 4.25}
+
+
+def test_a_part_that_was_not_measured_keeps_its_last_figures(tmp_path: Path) -> None:
+    path = tmp_path / "latest.json"
+    assert report.update(path, {"setup.a": 1.0}) == {"setup.a": 1.0}
+    report.write({"setup.a": 1.0, "setup.gone": 1.0, "join.b": 2.0}, path)
+    assert report.update(path, {"setup.a": 3.0}) == {"setup.a": 3.0, "join.b": 2.0}
 
 
 def test_another_file_is_no_result(tmp_path: Path) -> None:

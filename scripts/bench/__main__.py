@@ -1,0 +1,84 @@
+"""`python -m scripts.bench`: measure, print a table, write .bench/latest.json.
+
+The server runs on core 0, the load on core 1.
+"""
+
+import asyncio
+import os
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+import click
+from rich.console import Console
+
+from scripts.bench import report
+from scripts.bench.connecting import connection_cost, room_memory
+from scripts.bench.cores import LOAD_CORE, SERVER_CORE, on_core
+from scripts.bench.first_frame import first_frames
+from scripts.bench.forwarding import compare
+
+Part = Callable[[Callable[[str], None]], Awaitable[dict[str, float]]]
+
+PARTS: Final[Mapping[str, Part]] = {
+    "relay": compare,
+    "setup": connection_cost,
+    "rooms": room_memory,
+    "join": first_frames,
+}
+# Browsers need both cores; so do we, to drive them.
+_UNPINNED: Final = {"join"}
+
+
+def _chosen(_context: click.Context, _option: click.Parameter, value: str) -> list[str]:
+    names = [name.strip() for name in value.split(",")]
+    unknown = sorted(set(names) - set(PARTS))
+    if unknown:
+        raise click.BadParameter(f"{unknown[0]} is none of {', '.join(PARTS)}")
+    return names
+
+
+def _earlier(
+    _context: click.Context, _option: click.Parameter, value: Path | None
+) -> dict[str, float] | None:
+    try:
+        return None if value is None else report.read(value)
+    except (OSError, ValueError) as error:
+        raise click.BadParameter(str(error)) from error
+
+
+async def _measure(names: list[str], tell: Callable[[str], None]) -> dict[str, float]:
+    figures: dict[str, float] = {}
+    for name in names:
+        if name in _UNPINNED:
+            figures |= await PARTS[name](tell)
+        else:
+            with on_core(LOAD_CORE):
+                figures |= await PARTS[name](tell)
+    return figures
+
+
+@click.command()
+@click.option("--only", "names", callback=_chosen, default=",".join(PARTS), show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON, not as a table.")
+@click.option(
+    "--compare", "earlier", callback=_earlier, type=click.Path(path_type=Path),
+    help="A result to set this one beside.",
+)  # fmt: skip
+def main(names: list[str], as_json: bool, earlier: dict[str, float] | None) -> None:
+    """Measure the server against yardsticks, in two to three minutes."""
+    if not {SERVER_CORE, LOAD_CORE} <= os.sched_getaffinity(0):
+        raise click.ClickException("this needs cores 0 and 1: one for the server, one for the load")
+    progress = Console(stderr=True)
+    with progress.status("Starting") as status:
+        figures = asyncio.run(_measure(names, lambda text: status.update(text)))
+    report.write(report.update(report.LATEST, figures))
+    if as_json:
+        sys.stdout.write(report.as_json(figures))
+    else:
+        report.show(Console(), figures, earlier)
+
+
+if __name__ == "__main__":
+    main()
