@@ -25,6 +25,12 @@ H264: Final = 5
 OTHER_AUDIO: Final = 6
 
 class RelayError(Exception):
+    """A verb that could not be done. Arguments out of their documented range are ValueErrors.
+
+    code: "relay.unknown_handle"; "relay.not_bound" (select); "relay.ssrc_in_use"
+        (add_subscription); "relay.forked" (any verb in a child process).
+    """
+
     code: str
 
 class Datagram(NamedTuple):
@@ -94,7 +100,7 @@ class Relay:
         """This address proved that it is the peer: accept DTLS, RTP and RTCP from it.
 
         Moves an address that was bound to another peer. At most 8 per peer: the one that has
-        been silent longest gives way.
+        been silent longest gives way, but not the one that media is sent to.
         """
     def select(self, peer: int, address: Address | None) -> None:
         """Send the peer's media to this bound address; None stops sending (consent lost)."""
@@ -114,6 +120,8 @@ class Relay:
         """Packets with one of these SSRCs, or whose MID extension is `mid`, are this track's.
 
         An SSRC seen with the MID once is remembered: browsers stop sending MID after a second.
+        One SSRC is forwarded at a time; another takes over when it has been silent for 1.5 s.
+        mid: at most 32 bytes.
         """
     def remove_track(self, track: int) -> None: ...
     def set_forwarding(self, track: int, enabled: bool) -> None:
@@ -125,7 +133,9 @@ class Relay:
     # What a peer receives
     def add_subscription(
         self, peer: int, kind: Literal["audio", "video"], mid: str, ssrc: int
-    ) -> int: ...
+    ) -> int:
+        """A slot. An SSRC that the peer had before goes on where it ended, never again from the
+        start: the keys are the same."""
     def remove_subscription(self, subscription: int) -> None: ...
     def set_source(self, subscription: int, track: int | None) -> None:
         """Feed the slot from another track, or from none.
@@ -136,8 +146,17 @@ class Relay:
 
     # Figures
     def stats(self) -> dict[str, int]:
-        """Totals since start: packets and bytes in and out, a counter per reason of a drop."""
-    def peer_stats(self, peer: int) -> dict[str, int]: ...
+        """Totals since start: packets and bytes in and out, a counter per reason of a drop.
+
+        packets_in, bytes_in, packets_out, bytes_out, stun_up, dtls_up, rtp_in, rtcp_in,
+        retransmissions, padding_only, offload_refused, and dropped_*: protocol, stun, ufrag,
+        unbound, oversize, ring_full, no_keys, authentication, replay, malformed, ssrc_limit,
+        unknown_ssrc, other_ssrc, muted, payload_type, waiting_keyframe, late, protect, send,
+        receive_buffer.
+        """
+    def peer_stats(self, peer: int) -> dict[str, int]:
+        """packets_in, bytes_in, packets_out, bytes_out, authentication_failures, replays,
+        addresses, ssrcs."""
     def track_stats(self, track: int) -> dict[str, int]:
         """packets, bytes, lost, jitter (clock units), keyframes, plis_sent, age_ms.
 

@@ -6,18 +6,25 @@ ever held while Python is needed.
 """
 
 import os
-import socket
 import threading
 from typing import NamedTuple
 
 from media.relay.sessions import create_session, function_addresses
+from media.relay.sockets import open_socket
 
 from cpython.bytes cimport PyBytes_FromStringAndSize
-from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
-from media.relay cimport control, loop, state
-from media.relay.control cimport Outcome
+from media.relay cimport loop, peers, routing, state, verbs
+from media.relay.arguments cimport (
+    is_video,
+    pack_address,
+    pack_mid,
+    pack_negotiated,
+    pack_ssrcs,
+    unpack_address,
+)
 from media.relay.counters cimport COUNTERS
 from media.relay.linux cimport (
     AF_INET,
@@ -29,8 +36,6 @@ from media.relay.linux cimport (
     eventfd,
     getpid,
     monotonic_us,
-    pthread_mutex_lock,
-    pthread_mutex_unlock,
     read,
     sendto,
     sockaddr,
@@ -43,10 +48,7 @@ from media.relay.placing cimport placing_init
 from media.relay.reception cimport reception_lost
 from media.relay.ring cimport Slot, ring_oldest, ring_pop
 from media.relay.state cimport (
-    EXTENSIONS,
     FeedbackLog,
-    MID_MAX,
-    NO_FAMILY,
     Negotiated,
     Peer,
     STREAMS_MAX,
@@ -60,6 +62,7 @@ from media.relay.state cimport (
 from media.relay.tables cimport slots_get
 from media.relay.timers cimport wake
 from media.relay.udp cimport (
+    is_ipv4,
     receiver_free,
     receiver_init,
     sender_free,
@@ -115,21 +118,6 @@ COUNTER_NAMES = (
 )
 assert len(COUNTER_NAMES) == COUNTERS
 
-_EXTENSIONS = {
-    "mid": state.MID,
-    "rid": state.RID,
-    "repaired_rid": state.REPAIRED_RID,
-    "twcc": state.TWCC,
-    "audio_level": state.AUDIO_LEVEL,
-    "video_orientation": state.VIDEO_ORIENTATION,
-    "dependency_descriptor": state.DEPENDENCY_DESCRIPTOR,
-    "abs_send_time": state.ABS_SEND_TIME,
-}
-
-# The kernel's default holds 80 ms of 1,000 packets a second, less than a preempted thread
-# may take. The kernel caps it at net.core.rmem_max and wmem_max.
-_SOCKET_BUFFER = 4 << 20
-
 
 class RelayError(Exception):
     """A verb that could not be done; `code` says why."""
@@ -146,120 +134,24 @@ class Datagram(NamedTuple):
     data: bytes
 
 
-cdef object _done(Outcome outcome):
+cdef object _done(verbs.Outcome outcome):
     """Raise what `outcome` stands for."""
-    if outcome == control.DONE:
+    if outcome == verbs.DONE:
         return
-    if outcome == control.UNKNOWN_HANDLE:
+    if outcome == verbs.UNKNOWN_HANDLE:
         raise RelayError("relay.unknown_handle", "no such peer, track or subscription")
-    if outcome == control.NOT_BOUND:
+    if outcome == verbs.NOT_BOUND:
         raise RelayError("relay.not_bound", "the address is not one of the peer's")
-    if outcome == control.SSRC_IN_USE:
+    if outcome == verbs.SSRC_IN_USE:
         raise RelayError("relay.ssrc_in_use", "another subscription of the peer has this SSRC")
-    if outcome == control.WRONG_KIND:
+    if outcome == verbs.WRONG_KIND:
         raise ValueError("audio goes to audio slots, video to video slots")
     raise MemoryError
 
 
-cdef object _pack_address(object address, state.Address *out):
-    """Raises ValueError for anything but a numeric address and a port."""
-    cdef bytes packed
-    host, port = address
-    if not 0 < port < 65536:
-        raise ValueError(f"bad port {port}")
-    try:
-        packed = bytes(10) + b"\xff\xff" + socket.inet_pton(socket.AF_INET, host)
-    except OSError:
-        try:
-            packed = socket.inet_pton(socket.AF_INET6, host)
-        except OSError:
-            raise ValueError(f"not an IP address: {host!r}") from None
-    memcpy(&out.high, <const char *>packed, 8)
-    memcpy(&out.low, <const char *>packed + 8, 8)
-    out.port = port
-
-
-cdef object _unpack_address(uint64_t high, uint64_t low, uint16_t port):
-    cdef bytes packed = PyBytes_FromStringAndSize(<char *>&high, 8) + PyBytes_FromStringAndSize(
-        <char *>&low, 8
-    )
-    if packed.startswith(bytes(10) + b"\xff\xff"):
-        return socket.inet_ntop(socket.AF_INET, packed[12:]), port
-    return socket.inet_ntop(socket.AF_INET6, packed), port
-
-
-cdef object _pack_negotiated(payload_types, rtx, extensions, Negotiated *out):
-    memset(out, 0, sizeof(Negotiated))
-    for payload_type, (family, variant) in payload_types.items():
-        if not 0 <= payload_type < 128 or not NO_FAMILY < family <= state.OTHER_AUDIO:
-            raise ValueError(f"bad payload type {payload_type} of family {family}")
-        out.codecs[<int>payload_type].family = family
-        out.codecs[<int>payload_type].variant = variant
-    for payload_type, repaired in rtx.items():
-        if not 0 <= payload_type < 128 or not 0 <= repaired < 128:
-            raise ValueError(f"bad retransmission payload type {payload_type}")
-        out.repairs[<int>payload_type] = repaired + 1
-    for name, identifier in extensions.items():
-        if not 0 < identifier < 256:
-            raise ValueError(f"bad extension id {identifier}")
-        if name in _EXTENSIONS:
-            out.extension_names[<int>identifier] = _EXTENSIONS[name]
-            out.extension_ids[<int>_EXTENSIONS[name]] = identifier
-
-
-cdef bint _is_video(str kind) except -1:
-    if kind not in ("audio", "video"):
-        raise ValueError(f"a track is audio or video, not {kind!r}")
-    return kind == "video"
-
-
-cdef int _pack_mid(str mid, char *out) except -1:
-    """Returns its length."""
-    cdef bytes text = mid.encode()
-    if len(text) > MID_MAX:
-        raise ValueError(f"a mid has at most {MID_MAX} bytes, this one {len(text)}")
-    memcpy(out, <const char *>text, len(text))
-    return len(text)
-
-
-cdef int _pack_ssrcs(ssrcs, uint32_t *out) except -1:
-    """Returns how many; one peer cannot have more than STREAMS_MAX."""
-    cdef int count = 0
-    for ssrc in ssrcs[:STREAMS_MAX]:
-        out[count] = ssrc
-        count += 1
-    return count
-
-
-def _open_socket(host, port):
-    """A bound UDP socket: dual-stack for "" and "::" where the host has IPv6."""
-    if host:
-        family, _, _, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_DGRAM, flags=socket.AI_NUMERICHOST
-        )[0]
-        return _bound(family, address)
-    try:
-        return _bound(socket.AF_INET6, ("::", port))
-    except OSError:
-        # No IPv6 here. A port that is taken is refused again.
-        return _bound(socket.AF_INET, ("0.0.0.0", port))
-
-
-def _bound(family, address):
-    bound = socket.socket(family, socket.SOCK_DGRAM)
-    try:
-        if family == socket.AF_INET6:
-            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, address[0] != "::")
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _SOCKET_BUFFER)
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BUFFER)
-        bound.bind(address)
-    except BaseException:
-        bound.close()
-        raise
-    return bound
-
-
 cdef class Relay:
+    """One socket and one thread. core.pyi says what each verb does."""
+
     cdef Shard *shard
     cdef object socket
     cdef object thread
@@ -269,9 +161,11 @@ cdef class Relay:
 
     def __cinit__(self):
         self.shard = <Shard *>calloc(1, sizeof(Shard))
-        if self.shard == NULL or not control.init_shard(self.shard):
+        if self.shard == NULL:
             raise MemoryError
         self.shard.fd = self.shard.wake_fd = self.shard.events_fd = -1
+        if not peers.init_shard(self.shard):
+            raise MemoryError
 
     def __init__(self, str host="", int port=0, *, int gather_us=1000, bint offload=True):
         if not 0 <= gather_us <= 5000:
@@ -287,7 +181,7 @@ cdef class Relay:
         self.shard.events_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)
         if self.shard.wake_fd < 0 or self.shard.events_fd < 0:
             raise OSError("no file descriptor left for an eventfd")
-        self.socket = _open_socket(host, port)
+        self.socket = open_socket(host, port)
         self.port = self.socket.getsockname()[1]
         self.shard.family = self.socket.family
         self.shard.fd = self.socket.fileno()
@@ -306,10 +200,11 @@ cdef class Relay:
         self.shard.srtp.remove_stream = <state.srtp_forget><uintptr_t>remove
 
     def __dealloc__(self):
-        # The thread keeps a reference to its relay: it has ended, or never began.
-        if self.shard == NULL:
+        # The thread keeps a reference to its relay: it has ended, or never began. In a child
+        # process the locks may be held by nobody: what was inherited goes with the process.
+        if self.shard == NULL or (self.pid and getpid() != self.pid):
             return
-        control.free_shard(self.shard)
+        peers.free_shard(self.shard)
         receiver_free(&self.shard.receiver)
         sender_free(&self.shard.sender)
         if self.shard.wake_fd >= 0:
@@ -323,6 +218,11 @@ cdef class Relay:
         if getpid() != self.pid:
             raise RelayError("relay.forked", "a relay belongs to the process that made it")
         return self.shard
+
+    cdef object _pack(self, object address, state.Address *out):
+        pack_address(address, out)
+        if self.shard.family == AF_INET and not is_ipv4(out):
+            raise ValueError(f"an IPv4 relay cannot reach {address[0]}")
 
     def start(self):
         self._here()
@@ -365,7 +265,7 @@ cdef class Relay:
                         Datagram(
                             slot.kind,
                             slot.peer,
-                            _unpack_address(slot.address_high, slot.address_low, slot.port),
+                            unpack_address(slot.address_high, slot.address_low, slot.port),
                             PyBytes_FromStringAndSize(<char *>slot.data, slot.length),
                         )
                     )
@@ -389,7 +289,7 @@ cdef class Relay:
         cdef state.Address packed
         cdef sockaddr_in6 to
         cdef socklen_t length
-        _pack_address(address, &packed)
+        self._pack(address, &packed)
         if shard.fd < 0:
             return
         length = write_sockaddr(&packed, shard.family, &to)
@@ -401,9 +301,10 @@ cdef class Relay:
         cdef Shard *shard = self._here()
         cdef uint64_t peer
         cdef Negotiated checked
-        _pack_negotiated(payload_types, rtx, extensions, &checked)
+        # Before there is a peer: a refused one leaves nothing behind.
+        pack_negotiated(payload_types, rtx, extensions, &checked)
         with nogil:
-            peer = control.add_peer(shard)
+            peer = peers.add_peer(shard)
         if peer == 0:
             raise MemoryError
         self.configure_peer(peer, payload_types, rtx, extensions)
@@ -413,22 +314,22 @@ cdef class Relay:
         cdef Shard *shard = self._here()
         cdef Negotiated negotiated
         cdef FeedbackLog *log = NULL
-        cdef Outcome outcome
-        _pack_negotiated(payload_types, rtx, extensions, &negotiated)
+        cdef verbs.Outcome outcome
+        pack_negotiated(payload_types, rtx, extensions, &negotiated)
         if negotiated.extension_ids[TWCC]:
             log = <FeedbackLog *>calloc(1, sizeof(FeedbackLog))
             if log == NULL:
                 raise MemoryError
         with nogil:
-            outcome = control.configure_peer(shard, peer, &negotiated, &log)
+            outcome = peers.configure_peer(shard, peer, &negotiated, &log)
             free(log)
         _done(outcome)
 
     def remove_peer(self, uint64_t peer):
         cdef Shard *shard = self._here()
-        cdef Outcome outcome
+        cdef verbs.Outcome outcome
         with nogil:
-            outcome = control.remove_peer(shard, peer)
+            outcome = peers.remove_peer(shard, peer)
         _done(outcome)
 
     def expect(self, uint64_t peer, str ufrag):
@@ -436,11 +337,11 @@ cdef class Relay:
         cdef bytes text = ufrag.encode()
         cdef const char *data = text
         cdef size_t length = len(text)
-        cdef Outcome outcome
+        cdef verbs.Outcome outcome
         if not 0 < length <= UFRAG_MAX:
             raise ValueError(f"a ufrag has 1..{UFRAG_MAX} bytes, this one {length}")
         with nogil:
-            outcome = control.expect(shard, peer, data, length)
+            outcome = peers.expect(shard, peer, data, length)
         _done(outcome)
 
     def forget(self, str ufrag):
@@ -449,40 +350,40 @@ cdef class Relay:
         cdef const char *data = text
         cdef size_t length = len(text)
         with nogil:
-            control.forget(shard, data, length)
+            peers.forget(shard, data, length)
 
     def bind(self, uint64_t peer, address):
         cdef Shard *shard = self._here()
         cdef state.Address packed
-        cdef Outcome outcome
-        _pack_address(address, &packed)
+        cdef verbs.Outcome outcome
+        self._pack(address, &packed)
         with nogil:
-            outcome = control.bind(shard, peer, &packed)
+            outcome = peers.bind(shard, peer, &packed)
         _done(outcome)
 
     def select(self, uint64_t peer, address):
         cdef Shard *shard = self._here()
         cdef state.Address packed
         cdef bint sending = address is not None
-        cdef Outcome outcome
+        cdef verbs.Outcome outcome
         if sending:
-            _pack_address(address, &packed)
+            self._pack(address, &packed)
         with nogil:
-            outcome = control.select(shard, peer, &packed if sending else NULL)
+            outcome = peers.select(shard, peer, &packed if sending else NULL)
         _done(outcome)
 
     def set_keys(self, uint64_t peer, str profile, bytes receive_key, bytes send_key):
         cdef Shard *shard = self._here()
         cdef srtp_t receive = <srtp_t><uintptr_t>create_session(profile, receive_key, inbound=True)
         cdef srtp_t send
-        cdef Outcome outcome
+        cdef verbs.Outcome outcome
         try:
             send = <srtp_t><uintptr_t>create_session(profile, send_key, inbound=False)
         except BaseException:
             shard.srtp.deallocate(receive)
             raise
         with nogil:
-            outcome = control.set_sessions(shard, peer, &receive, &send)
+            outcome = peers.set_sessions(shard, peer, &receive, &send)
             if receive != NULL:
                 shard.srtp.deallocate(receive)
             if send != NULL:
@@ -496,15 +397,15 @@ cdef class Relay:
         cdef Track wanted
         cdef uint32_t media[STREAMS_MAX]
         cdef uint32_t repairs[STREAMS_MAX]
-        cdef int media_count = _pack_ssrcs(ssrcs, media)
-        cdef int repair_count = _pack_ssrcs(rtx_ssrcs, repairs)
+        cdef int media_count = pack_ssrcs(ssrcs, media)
+        cdef int repair_count = pack_ssrcs(rtx_ssrcs, repairs)
         cdef uint64_t track = 0
-        cdef Outcome outcome
+        cdef verbs.Outcome outcome
         memset(&wanted, 0, sizeof(wanted))
-        wanted.is_video = _is_video(kind)
-        wanted.mid_length = _pack_mid(mid, wanted.mid)
+        wanted.is_video = is_video(kind)
+        wanted.mid_length = pack_mid(mid, wanted.mid)
         with nogil:
-            outcome = control.add_track(
+            outcome = routing.add_track(
                 shard, peer, &wanted, media, media_count, repairs, repair_count, &track
             )
         _done(outcome)
@@ -512,23 +413,23 @@ cdef class Relay:
 
     def remove_track(self, uint64_t track):
         cdef Shard *shard = self._here()
-        cdef Outcome outcome
+        cdef verbs.Outcome outcome
         with nogil:
-            outcome = control.remove_track(shard, track)
+            outcome = routing.remove_track(shard, track)
         _done(outcome)
 
     def set_forwarding(self, uint64_t track, bint enabled):
         cdef Shard *shard = self._here()
-        cdef Outcome outcome
+        cdef verbs.Outcome outcome
         with nogil:
-            outcome = control.set_forwarding(shard, track, enabled)
+            outcome = routing.set_forwarding(shard, track, enabled)
         _done(outcome)
 
     def request_keyframe(self, uint64_t track):
         cdef Shard *shard = self._here()
-        cdef Outcome outcome
+        cdef verbs.Outcome outcome
         with nogil:
-            outcome = control.request_keyframe(shard, track)
+            outcome = routing.request_keyframe(shard, track)
         _done(outcome)
 
     # What a peer receives
@@ -538,34 +439,34 @@ cdef class Relay:
         cdef Subscription wanted
         cdef bytes random = os.urandom(8)
         cdef uint64_t subscription = 0
-        cdef Outcome outcome
+        cdef verbs.Outcome outcome
         memset(&wanted, 0, sizeof(wanted))
-        wanted.is_video = _is_video(kind)
-        wanted.mid_length = _pack_mid(mid, wanted.mid)
+        wanted.is_video = is_video(kind)
+        wanted.mid_length = pack_mid(mid, wanted.mid)
         wanted.ssrc = ssrc
         wanted.round_trip_us = -1
         # Below 2**15: whoever misses the first packets cannot mistake the ROC (RFC 3711, 3.3.1).
         placing_init(&wanted.placing, int.from_bytes(random[:2], "little") & 0x7FFF)
         wanted.last_timestamp = int.from_bytes(random[4:], "little")
         with nogil:
-            outcome = control.add_subscription(shard, peer, &wanted, &subscription)
+            outcome = routing.add_subscription(shard, peer, &wanted, &subscription)
         _done(outcome)
         return subscription
 
     def remove_subscription(self, uint64_t subscription):
         cdef Shard *shard = self._here()
-        cdef Outcome outcome
+        cdef verbs.Outcome outcome
         with nogil:
-            outcome = control.remove_subscription(shard, subscription)
+            outcome = routing.remove_subscription(shard, subscription)
         _done(outcome)
 
     def set_source(self, uint64_t subscription, track):
         cdef Shard *shard = self._here()
         cdef bint attached = track is not None
         cdef uint64_t handle = track if attached else 0
-        cdef Outcome outcome
+        cdef verbs.Outcome outcome
         with nogil:
-            outcome = control.set_source(shard, subscription, attached, handle)
+            outcome = routing.set_source(shard, subscription, attached, handle)
         _done(outcome)
 
     # Figures
@@ -590,7 +491,7 @@ cdef class Relay:
             if found != NULL:
                 copy = found[0]
             unlock(&shard.lock)
-        _done(control.DONE if found != NULL else control.UNKNOWN_HANDLE)
+        _done(verbs.DONE if found != NULL else verbs.UNKNOWN_HANDLE)
         return {
             "packets_in": copy.packets_in,
             "bytes_in": copy.bytes_in,
@@ -618,7 +519,7 @@ cdef class Relay:
                     lost = reception_lost(&found.active.reception)
                     jitter_16 = found.active.reception.jitter_16
             unlock(&shard.lock)
-        _done(control.DONE if found != NULL else control.UNKNOWN_HANDLE)
+        _done(verbs.DONE if found != NULL else verbs.UNKNOWN_HANDLE)
         return {
             "packets": copy.packets,
             "bytes": copy.bytes,
@@ -640,7 +541,7 @@ cdef class Relay:
             if found != NULL:
                 copy = found[0]
             unlock(&shard.lock)
-        _done(control.DONE if found != NULL else control.UNKNOWN_HANDLE)
+        _done(verbs.DONE if found != NULL else verbs.UNKNOWN_HANDLE)
         return {
             "packets": copy.packets,
             "bytes": copy.payload_bytes,

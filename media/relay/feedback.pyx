@@ -4,12 +4,12 @@
 The relay thread alone comes here, holding the lock; see forward.pyx on letting go of it.
 """
 
-from libc.stdint cimport int64_t, uint8_t, uint32_t
+from libc.stdint cimport uint32_t
 from media.relay.counters cimport BYTES_OUT, PACKETS_OUT
 from media.relay.forward cimport flush
 from media.relay.linux cimport atomic_write_i64
 from media.relay.rtcp cimport RELAY_SSRC, write_pli, write_receiver_report
-from media.relay.state cimport OUTPUTS_PER_HOLD, Peer, Shard, Track
+from media.relay.state cimport OUTPUTS_MAX, OUTPUTS_PER_HOLD, Peer, Shard, Track
 from media.relay.timers cimport KEYFRAME_INTERVAL_US, arm
 from media.relay.twcc cimport feedback_waits, feedback_write
 from media.relay.udp cimport commit, reserve
@@ -30,6 +30,11 @@ cdef void give_feedback(Shard *shard) noexcept nogil:
             give_transport_feedback(shard, peer)
             ask_for_keyframes(shard, peer)
         i += 1
+
+
+cdef inline bint is_full(const Shard *shard) noexcept nogil:
+    """The rest waits for the next turn, which is armed for at once."""
+    return shard.sender.packet_count == OUTPUTS_MAX
 
 
 cdef void report(Shard *shard, Peer *peer) noexcept nogil:
@@ -55,8 +60,12 @@ cdef void give_transport_feedback(Shard *shard, Peer *peer) noexcept nogil:
         return
     peer.feedback.due_us = 0
     peer.feedback.sent_us = shard.now_us
-    # At most FEEDBACK_SPAN numbers wait: a few messages.
+    # At most FEEDBACK_SPAN numbers wait: a few messages, unless they came seconds apart.
     while feedback_waits(peer.feedback):
+        if is_full(shard):
+            peer.feedback.due_us = shard.now_us
+            arm(shard, shard.now_us)
+            return
         length = feedback_write(peer.feedback, reserve(&shard.sender), RELAY_SSRC)
         if length:
             protect_and_send(shard, peer, <int>length)
@@ -66,6 +75,9 @@ cdef void ask_for_keyframes(Shard *shard, Peer *peer) noexcept nogil:
     cdef Track *track = peer.tracks
     cdef uint32_t ssrc
     while track != NULL:
+        if is_full(shard):
+            arm(shard, shard.now_us)
+            return
         ssrc = track.active.ssrc if track.active != NULL else track.signalled_ssrc
         if track.keyframe_wanted and track.forwarding and ssrc:
             if shard.now_us - track.keyframe_asked_us >= KEYFRAME_INTERVAL_US:

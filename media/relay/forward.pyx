@@ -9,7 +9,7 @@ OUTPUTS_PER_HOLD datagrams: after that no pointer but those into the batch is go
 why runs name their track by handle and subscriptions remember the last run they were given.
 """
 
-from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
 from media.relay.counters cimport (
     BYTES_OUT,
     DROPPED_LATE,
@@ -26,7 +26,6 @@ from media.relay.placing cimport placing_restart, placing_skip, placing_take
 from media.relay.rtcp cimport write_sender_report
 from media.relay.rtp cimport write_rtp
 from media.relay.state cimport (
-    BATCH_PACKETS,
     NO_FAMILY,
     OUTPUTS_PER_HOLD,
     Packet,
@@ -57,8 +56,6 @@ cdef void add_to_run(Shard *shard, Track *track, const Stream *stream, int packe
             run.last = packet
             run.count += 1
             return
-    if packet < 0 and shard.run_count >= BATCH_PACKETS - 1:
-        return                      # the last run is a packet's; this waits for the next batch
     track.batch = shard.batch
     track.run_index = shard.run_count
     run = &shard.runs[shard.run_count]
@@ -79,6 +76,7 @@ cdef void forward_runs(Shard *shard) noexcept nogil:
             flush(shard)
     shard.run_count = 0
     shard.packet_count = 0
+    shard.held_packets = 0
     shard.batch += 1
 
 
@@ -104,10 +102,20 @@ cdef bint forward_run(Shard *shard, const Run *run) noexcept nogil:
                 while at >= 0:
                     forward_packet(shard, subscription, stream, &shard.packets[at])
                     at = shard.packets[at].next
-                if subscription.flowing and subscription.report_serial != stream.report_serial:
+                if has_news(subscription, stream):
                     pass_sender_report(shard, subscription, stream)
         subscription = subscription.next_subscriber
     return True
+
+
+cdef inline bint has_news(const Subscription *subscription, const Stream *stream) noexcept nogil:
+    """Whether the subscriber is to get the publisher's last sender report."""
+    return (
+        stream.report_serial != 0
+        and subscription.report_serial != stream.report_serial
+        and subscription.flowing
+        and subscription.stream_serial == stream.serial
+    )
 
 
 cdef void forward_packet(
@@ -143,7 +151,13 @@ cdef void forward_packet(
     timestamp = packet.timestamp + subscription.timestamp_shift
     out = reserve(&shard.sender)
     length = <int>write_rtp(
-        out, packet, subscription, <uint8_t>payload_type, <uint16_t>place, timestamp, shard.send_time
+        out,
+        packet,
+        subscription,
+        <uint8_t>payload_type,
+        <uint16_t>place,
+        timestamp,
+        shard.send_time,
     )
     if shard.srtp.protect(peer.send, out, &length) != 0:
         drop(shard, subscription, DROPPED_PROTECT)

@@ -35,7 +35,7 @@ from media.relay.counters cimport (
     RTP_IN,
     STUN_UP,
 )
-from media.relay.forward cimport add_to_run, forward_runs
+from media.relay.forward cimport add_to_run, flush, forward_runs
 from media.relay.keyframe cimport begins_keyframe
 from media.relay.reception cimport reception_extend, reception_note
 from media.relay.ring cimport RING_DATAGRAM_MAX, Slot, ring_free_slot, ring_push
@@ -64,6 +64,7 @@ from media.relay.timers cimport (
     FEEDBACK_PACKETS,
     REPORT_INTERVAL_US,
     arm,
+    on_grid,
     want_keyframe,
 )
 from media.relay.twcc cimport feedback_note
@@ -112,9 +113,11 @@ cdef void ingest_message(Shard *shard, int index) noexcept nogil:
     binding = find_binding(shard, &source)
     while left:
         length = min(left, segment)
-        if shard.packet_count == BATCH_PACKETS or shard.run_count == BATCH_PACKETS:
+        if shard.held_packets == BATCH_PACKETS:
             forward_runs(shard)
+            flush(shard)
             binding = find_binding(shard, &source)
+        shard.held_packets += 1
         ingest(shard, data, length, &source, binding)
         data += length
         left -= length
@@ -310,6 +313,7 @@ cdef void note_transport_number(Shard *shard, Peer *peer, const Packet *packet) 
         due_us = peer.feedback.sent_us + FEEDBACK_INTERVAL_US
         if due_us < shard.now_us:
             due_us = shard.now_us + FEEDBACK_INTERVAL_US
+        due_us = on_grid(due_us)
     else:
         return
     peer.feedback.due_us = due_us
@@ -334,7 +338,7 @@ cdef void ingest_media(
         <uint32_t>(<uint64_t>shard.now_us * stream.clock_rate // 1000000),
     )
     if peer.reports_due_us == 0:
-        peer.reports_due_us = shard.now_us + REPORT_INTERVAL_US
+        peer.reports_due_us = on_grid(shard.now_us + REPORT_INTERVAL_US)
         arm(shard, peer.reports_due_us)
     track.packets += 1
     track.bytes += packet.payload_length

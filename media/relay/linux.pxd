@@ -1,6 +1,6 @@
 # The system calls and structures the relay uses. C owns every layout and packing.
 
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
 
 
 cdef extern from "<time.h>" nogil:

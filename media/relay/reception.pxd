@@ -1,6 +1,6 @@
 # What a receiver knows of one SSRC, and its report block. Source: RFC 3550, 6.4.1, A.3, A.8.
 
-from libc.stdint cimport int16_t, int64_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int16_t, int64_t, uint16_t, uint32_t
 
 cdef struct Reception:
     bint begun

@@ -1,7 +1,6 @@
 # Datagrams on their way up to Python: one producer (the relay thread), one consumer.
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
-from libc.string cimport memcpy
 from media.relay.linux cimport atomic_read_u32, atomic_write_u32
 
 cdef enum:

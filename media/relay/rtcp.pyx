@@ -6,7 +6,7 @@ of its subscribers. NACKs and REMB are left unanswered.
 Sources: RFC 3550, 6.4 (reports); RFC 4585, 6.3.1 (PLI); RFC 5104, 4.3.1 (FIR).
 """
 
-from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t
 from media.relay.counters cimport DROPPED_MALFORMED
 from media.relay.reception cimport reception_fraction_lost, reception_lost
 from media.relay.state cimport MEDIA, Peer, Shard, Stream, Subscription

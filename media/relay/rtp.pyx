@@ -11,7 +11,6 @@ from media.relay.state cimport (
     ABS_SEND_TIME,
     AUDIO_LEVEL,
     DEPENDENCY_DESCRIPTOR,
-    EXTENSIONS,
     MID,
     NO_EXTENSION,
     Packet,

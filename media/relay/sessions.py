@@ -7,7 +7,9 @@ Sources: RFC 5764, 4.1.2 and RFC 7714, 14.2 (profiles).
 
 from typing import Final
 
-from pylibsrtp._binding import ffi, lib
+from pylibsrtp import _binding as binding
+
+ffi, lib = binding.ffi, binding.lib
 
 FUNCTIONS: Final = (
     "srtp_protect",

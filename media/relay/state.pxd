@@ -4,7 +4,7 @@
 # microseconds of the monotonic clock. A handle names an object for ever; a pointer is good
 # only while the lock is held.
 
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from media.relay.counters cimport COUNTERS
 from media.relay.linux cimport iovec, mmsghdr, pthread_mutex_t, sockaddr_in6
 from media.relay.locks cimport Turnstile
@@ -54,6 +54,7 @@ cdef enum:
     # Transport-wide sequence numbers remembered, a power of two.
     FEEDBACK_SPAN = 1024
     RECEIVE_MESSAGES = 64
+    # Taken in before they are forwarded and the lock is released: about 0.2 ms.
     BATCH_PACKETS = 256
     RUN_PACKETS = 64
     # The lock is released when this many outputs wait, so that no verb waits longer than
@@ -316,6 +317,7 @@ cdef struct Shard:
     Ring up
     bint events_pending
     uint64_t batch
+    int held_packets                # taken in since the last forward_runs: bounds the batch
     int packet_count
     Packet packets[BATCH_PACKETS]
     int run_count

@@ -1,6 +1,6 @@
 # Whose STUN request is this? Nothing is authenticated here. Source: RFC 8489, 5 and 14.3.
 
-from libc.stdint cimport uint8_t, uint16_t
+from libc.stdint cimport uint8_t
 from media.relay.wire cimport get16, get32
 
 cdef enum:
@@ -9,7 +9,9 @@ cdef enum:
     USERNAME = 0x0006
 
 
-cdef inline int stun_local_ufrag(const uint8_t *data, size_t length, const uint8_t **ufrag) noexcept nogil:
+cdef inline int stun_local_ufrag(
+    const uint8_t *data, size_t length, const uint8_t **ufrag
+) noexcept nogil:
     """The length of the local ufrag (USERNAME is "local:remote") that a binding request
     names, and where it is; -1 if this is no well-formed binding request."""
     cdef size_t at = 20

@@ -9,6 +9,8 @@ cdef enum:
     KEYFRAME_INTERVAL_US = 500000
     REPORT_INTERVAL_US = 1000000
     FEEDBACK_INTERVAL_US = 100000
+    # Looking for what is due costs a visit to every peer.
+    GRID_US = 20000
     # So many packets do not wait for the interval: one message holds them all.
     FEEDBACK_PACKETS = 200
 
@@ -18,6 +20,11 @@ cdef inline void arm(Shard *shard, int64_t due_us) noexcept nogil:
     cdef int64_t armed = atomic_read_i64(&shard.timer_us)
     if armed == 0 or due_us < armed:
         atomic_write_i64(&shard.timer_us, due_us)
+
+
+cdef inline int64_t on_grid(int64_t due_us) noexcept nogil:
+    """Up to 20 ms later, together with other peers' feedback."""
+    return due_us + GRID_US - due_us % GRID_US
 
 
 cdef inline void wake(Shard *shard) noexcept nogil:

@@ -1,7 +1,7 @@
 # One UDP socket in batches: recvmmsg with GRO, sendmmsg with GSO.
 
 from libc.stdint cimport uint8_t
-from media.relay.linux cimport sockaddr, socklen_t, sockaddr_in6
+from media.relay.linux cimport socklen_t, sockaddr_in6
 from media.relay.state cimport Address, Receiver, Sender
 
 cdef bint receiver_init(Receiver *receiver, int fd, bint coalesce) noexcept nogil
@@ -16,4 +16,5 @@ cdef uint8_t *reserve(Sender *sender) noexcept nogil
 cdef void commit(Sender *sender, const Address *destination, size_t length) noexcept nogil
 cdef void send_all(Sender *sender, int fd, int family) noexcept nogil
 
+cdef bint is_ipv4(const Address *address) noexcept nogil
 cdef socklen_t write_sockaddr(const Address *address, int family, sockaddr_in6 *out) noexcept nogil

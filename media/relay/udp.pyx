@@ -5,7 +5,7 @@ Both structures belong to the relay thread. Knows datagrams and addresses, nothi
 Sources: udp(7), recvmmsg(2), Linux Documentation/networking/segmentation-offloads.
 """
 
-from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint16_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 from media.relay.linux cimport (
@@ -29,7 +29,6 @@ from media.relay.linux cimport (
     cmsghdr,
     errno,
     htons,
-    mmsghdr,
     msghdr,
     ntohs,
     recvmmsg,
@@ -49,7 +48,7 @@ from media.relay.state cimport (
     Receiver,
     Sender,
 )
-from media.relay.wire cimport get64
+from media.relay.wire cimport get32
 
 cdef enum:
     # The kernel hands coalesced packets over as one of up to 64 KiB.
@@ -144,6 +143,12 @@ cdef inline void map_ipv4(const uint8_t *octets, Address *address) noexcept nogi
     memcpy(&low[4], octets, 4)
     address.high = 0
     memcpy(&address.low, low, 8)
+
+
+cdef bint is_ipv4(const Address *address) noexcept nogil:
+    """Whether it is an IPv4 address, mapped."""
+    cdef const uint8_t *low = <const uint8_t *>&address.low
+    return address.high == 0 and get32(low) == 0x0000FFFF
 
 
 cdef socklen_t write_sockaddr(const Address *address, int family, sockaddr_in6 *out) noexcept nogil:

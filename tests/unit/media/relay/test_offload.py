@@ -125,6 +125,25 @@ def test_a_burst_for_many_subscribers_reaches_each_whole(make_call: Make) -> Non
         each.close()
 
 
+def test_packets_that_gather_under_load_all_arrive_in_order() -> None:
+    """Far above the rate at which the relay lets them gather, here for the longest time."""
+    relay = Relay("127.0.0.1", gather_us=5000)
+    relay.start()
+    call = Call(relay, Browser(relay), Browser(relay))
+    last = -1
+    for round_number in range(40):
+        for burst in range(8):
+            first = (round_number * 8 + burst) * 40
+            send_burst(call, [b"%05d" % (first + i) for i in range(40)], first=first)
+        for packet in call.bob.receive_many(320):
+            assert int(packet.payload) == last + 1
+            last += 1
+    assert relay.stats()["packets_out"] == 12800
+    relay.stop()
+    call.alice.close()
+    call.bob.close()
+
+
 def relay_socket(relay: Relay) -> socket.socket:
     """A second descriptor of the relay's own socket."""
     for entry in Path("/proc/self/fd").iterdir():

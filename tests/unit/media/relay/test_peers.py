@@ -2,8 +2,10 @@
 
 import os
 import socket
+import struct
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -14,6 +16,10 @@ from tests.unit.media.relay.call import ALICE, SLOT, Call
 from tests.unit.media.relay.rtp import Rtp
 
 Browsers = Callable[..., Browser]
+
+# linux/udp.h, asm-generic/socket.h
+UDP_SEGMENT = 103
+SO_TIMESTAMPNS = 35
 
 
 def verbs_on_a_peer(relay: Relay, peer: int) -> list[Callable[[], object]]:
@@ -214,7 +220,9 @@ def test_a_thousand_peers_and_their_addresses_come_and_go(relay: Relay, browser:
 
 
 class Hammer:
-    """alice sends without a pause, from a thread of her own, until told to stop."""
+    """alice sends bursts without a pause, from a thread of her own, until told to stop."""
+
+    BURST = 40
 
     def __init__(self, alice: Browser) -> None:
         self._alice = alice
@@ -225,12 +233,36 @@ class Hammer:
     def _run(self) -> None:
         number = 0
         while not self._stopping.is_set():
-            self._alice.send(Rtp(AUDIO_PT, number, number * 960, ALICE, bytes(200)))
-            number += 1
+            # One system call a burst: the relay has much to send at a time.
+            datagrams = [
+                self._alice.sending.protect(
+                    Rtp(AUDIO_PT, number + i, 960 * (number + i), ALICE, bytes(200)).pack()
+                )
+                for i in range(self.BURST)
+            ]
+            size = struct.pack("H", len(datagrams[0]))
+            self._alice.socket.sendmsg(
+                [b"".join(datagrams)], [(17, UDP_SEGMENT, size)], 0, self._alice.relay_address
+            )
+            number += self.BURST
 
     def stop(self) -> None:
         self._stopping.set()
         self._thread.join()
+
+
+def arrivals_ns(browser: Browser) -> list[int]:
+    """When the kernel took each datagram that waits, in ns of the wall clock."""
+    times = []
+    browser.socket.setblocking(False)
+    try:
+        while True:
+            _, controls, _, _ = browser.socket.recvmsg(2048, 64)
+            ((_, _, stamp),) = controls
+            seconds, nanoseconds = struct.unpack("qq", stamp)
+            times.append(seconds * 10**9 + nanoseconds)
+    except BlockingIOError:
+        return times
 
 
 SILENCERS: dict[str, Callable[[Call], object]] = {
@@ -245,25 +277,59 @@ SILENCERS: dict[str, Callable[[Call], object]] = {
 }
 
 
+@pytest.fixture
+def stamping_kernel() -> Iterator[None]:
+    """The kernel stamps datagrams on arrival while a socket wants it, but begins to some time
+    after it was told; until then it stamps them when they are read."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as looped:
+        looped.bind(("127.0.0.1", 0))
+        looped.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+        for _ in range(5000):
+            looped.sendto(b"to myself", looped.getsockname())
+            sent_ns = time.time_ns()
+            while time.time_ns() < sent_ns + 1_000_000:
+                pass
+            ((_, _, stamp),) = looped.recvmsg(100, 64)[1]
+            seconds, nanoseconds = struct.unpack("qq", stamp)
+            if seconds * 10**9 + nanoseconds <= sent_ns:
+                break
+        else:
+            raise AssertionError("the kernel does not stamp on arrival")
+        yield
+
+
+@pytest.fixture
+def slow_relay() -> Iterator[Relay]:
+    """One that takes a while to send a burst: packet by packet."""
+    relay = Relay("127.0.0.1", offload=False)
+    relay.start()
+    yield relay
+    relay.stop()
+
+
+@pytest.mark.usefixtures("stamping_kernel")
 @pytest.mark.parametrize("silencer", SILENCERS)
-def test_when_the_verb_returns_the_last_packet_has_left(
-    relay: Relay, browser: Browsers, silencer: str
-) -> None:
-    for _ in range(12):
-        call = Call(relay, browser(), browser())
+def test_when_the_verb_returns_the_last_packet_has_left(slow_relay: Relay, silencer: str) -> None:
+    """By the kernel's own time stamps: none is later than the verb's return."""
+    relay = slow_relay
+    for _ in range(15):
+        call = Call(relay, Browser(relay), Browser(relay))
+        call.bob.socket.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
         hammer = Hammer(call.alice)
-        for _ in range(20):
-            call.bob.receive()
-        SILENCERS[silencer](call)
-        # On loopback a datagram is in the receiver's buffer when sendmmsg returns.
-        call.bob.drain()
-        call.bob.rtp.clear()
-        before = relay.stats()["packets_in"]
-        while relay.stats()["packets_in"] < before + 30:
+        while relay.subscription_stats(call.slot)["packets"] < 200:
             pass
-        call.bob.drain()
+        SILENCERS[silencer](call)
+        returned_ns = time.time_ns()
+        before = relay.stats()["packets_in"]
+        while relay.stats()["packets_in"] < before + 3 * Hammer.BURST:
+            pass
         hammer.stop()
-        assert not call.bob.rtp, f"{silencer}: {len(call.bob.rtp)} packets came after"
+        times = arrivals_ns(call.bob)
+        call.alice.close()
+        call.bob.close()
+        assert len(times) >= 100
+        late = [each - returned_ns for each in times if each > returned_ns]
+        assert not late, f"{silencer}: {len(late)} packets left up to {max(late)} ns later"
 
 
 def test_verbs_from_many_threads_while_media_flows(relay: Relay, browser: Browsers) -> None:

@@ -177,7 +177,7 @@ def test_messages_are_numbered_and_come_about_every_100_ms(uplink: Uplink) -> No
     gaps = [b - a for a, b in pairwise(times)]
     assert [m.number for m in uplink.messages] == list(range(5))
     # A busy machine may gather 200 packets sooner; never much later.
-    assert all(gap < 0.4 for gap in gaps), gaps
+    assert all(gap < 1 for gap in gaps), gaps
 
 
 def test_many_packets_are_reported_before_the_interval_ends_in_bounded_messages(

@@ -1,47 +1,29 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
-"""The verbs' effects on a shard.
+"""Verbs on peers: their lives, addresses, ufrags and keys.
 
 Any thread comes here, without the GIL, so that nobody who waits for the lock keeps Python
 waiting and nobody who holds it waits for Python. Verbs that silence something pass
-`sending` before they return: see forward.flush_and_unlock.
+`sending` before they return.
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcmp, memcpy, memset
-from media.relay.linux cimport (
-    monotonic_us,
-    pthread_mutex_destroy,
-    pthread_mutex_init,
-    pthread_mutex_lock,
-    pthread_mutex_unlock,
-)
+from libc.string cimport memcmp, memcpy
+from media.relay.linux cimport monotonic_us, pthread_mutex_destroy, pthread_mutex_init
 from media.relay.locks cimport control_lock, turnstile_destroy, turnstile_init, unlock
-from media.relay.placing cimport placing_init
 from media.relay.ring cimport RING_SLOTS, Slot
+from media.relay.routing cimport retire_subscription, unlink_track
 from media.relay.state cimport (
     ADDRESSES_MAX,
     Address,
     Binding,
-    Codec,
     FeedbackLog,
-    MEDIA,
     Negotiated,
     Peer,
-    RETRANSMISSION,
-    Role,
     Shard,
-    Stream,
     Subscription,
-    Track,
     Ufrag,
     srtp_t,
-)
-from media.relay.streams cimport (
-    add_stream,
-    attach_streams_of,
-    detach_streams_of,
-    find_stream,
 )
 from media.relay.tables cimport (
     PEERS,
@@ -60,7 +42,15 @@ from media.relay.tables cimport (
     table_init,
     table_remove,
 )
-from media.relay.timers cimport KEYFRAME_INTERVAL_US, arm, wake, want_keyframe
+from media.relay.timers cimport arm, wake, want_keyframe
+from media.relay.verbs cimport (
+    DONE,
+    NO_MEMORY,
+    NOT_BOUND,
+    Outcome,
+    UNKNOWN_HANDLE,
+    pass_sending,
+)
 
 
 cdef bint init_shard(Shard *shard) noexcept nogil:
@@ -91,15 +81,6 @@ cdef void free_shard(Shard *shard) noexcept nogil:
     free(shard.up.slots)
     turnstile_destroy(&shard.lock)
     pthread_mutex_destroy(&shard.sending)
-
-
-cdef void pass_sending(Shard *shard) noexcept nogil:
-    """Wait until what was made before has left."""
-    pthread_mutex_lock(&shard.sending)
-    pthread_mutex_unlock(&shard.sending)
-
-
-# Peers
 
 
 cdef uint64_t add_peer(Shard *shard) noexcept nogil:
@@ -144,7 +125,6 @@ cdef Outcome configure_peer(
 
 cdef Outcome remove_peer(Shard *shard, uint64_t handle) noexcept nogil:
     cdef Peer *peer
-    cdef int i
     control_lock(&shard.lock)
     peer = <Peer *>slots_get(&shard.peers, handle)
     if peer == NULL:
@@ -383,267 +363,3 @@ cdef Outcome set_sessions(
         begin_sending(shard, peer)
     unlock(&shard.lock)
     return DONE if peer != NULL else UNKNOWN_HANDLE
-
-
-# What a peer sends
-
-
-cdef Outcome add_track(
-    Shard *shard,
-    uint64_t peer_handle,
-    const Track *wanted,
-    const uint32_t *ssrcs,
-    int ssrc_count,
-    const uint32_t *rtx_ssrcs,
-    int rtx_ssrc_count,
-    uint64_t *handle,
-) noexcept nogil:
-    """wanted: its kind and mid."""
-    cdef Track *track = <Track *>calloc(1, sizeof(Track))
-    cdef Peer *peer
-    cdef Outcome outcome = DONE
-    if track == NULL:
-        return NO_MEMORY
-    track[0] = wanted[0]
-    track.forwarding = True
-    track.keyframe_asked_us = -KEYFRAME_INTERVAL_US
-    track.signalled_ssrc = ssrcs[0] if ssrc_count else 0
-    control_lock(&shard.lock)
-    peer = <Peer *>slots_get(&shard.peers, peer_handle)
-    if peer == NULL:
-        outcome = UNKNOWN_HANDLE
-    else:
-        track.handle = handle[0] = slots_add(&shard.tracks, track)
-        if track.handle == 0:
-            outcome = NO_MEMORY
-    if outcome == DONE:
-        track.peer = peer
-        track.next = peer.tracks
-        if peer.tracks != NULL:
-            peer.tracks.previous = track
-        peer.tracks = track
-        attach_signalled(shard, track, ssrcs, ssrc_count, MEDIA)
-        attach_signalled(shard, track, rtx_ssrcs, rtx_ssrc_count, RETRANSMISSION)
-        attach_streams_of(track)
-    unlock(&shard.lock)
-    if outcome != DONE:
-        free(track)
-    return outcome
-
-
-cdef void attach_signalled(
-    Shard *shard, Track *track, const uint32_t *ssrcs, int count, Role role
-) noexcept nogil:
-    """An SSRC beyond what one peer may have is left to be learnt from its MID."""
-    cdef Stream *stream
-    cdef int i
-    for i in range(count):
-        stream = find_stream(track.peer, ssrcs[i])
-        if stream == NULL:
-            stream = add_stream(shard, track.peer, ssrcs[i])
-        if stream != NULL:
-            if stream.track != NULL and stream.track.active == stream:
-                stream.track.active = NULL
-            stream.track = track
-            stream.role = role
-
-
-cdef void unlink_track(Shard *shard, Track *track) noexcept nogil:
-    while track.subscribers != NULL:
-        detach(track.subscribers)
-    detach_streams_of(track)
-    if track.previous != NULL:
-        track.previous.next = track.next
-    else:
-        track.peer.tracks = track.next
-    if track.next != NULL:
-        track.next.previous = track.previous
-    slots_remove(&shard.tracks, track.handle)
-    free(track)
-
-
-cdef Outcome remove_track(Shard *shard, uint64_t handle) noexcept nogil:
-    cdef Track *track
-    control_lock(&shard.lock)
-    track = <Track *>slots_get(&shard.tracks, handle)
-    if track != NULL:
-        unlink_track(shard, track)
-    unlock(&shard.lock)
-    if track == NULL:
-        return UNKNOWN_HANDLE
-    pass_sending(shard)
-    return DONE
-
-
-cdef Outcome set_forwarding(Shard *shard, uint64_t handle, bint enabled) noexcept nogil:
-    cdef Track *track
-    cdef Subscription *subscription
-    control_lock(&shard.lock)
-    track = <Track *>slots_get(&shard.tracks, handle)
-    if track != NULL and track.forwarding != enabled:
-        track.forwarding = enabled
-        subscription = track.subscribers
-        while subscription != NULL:
-            subscription.flowing = False
-            subscription = subscription.next_subscriber
-        if enabled and track.is_video and track.subscribers != NULL:
-            want_keyframe(shard, track, monotonic_us())
-            wake(shard)
-    unlock(&shard.lock)
-    if track == NULL:
-        return UNKNOWN_HANDLE
-    if not enabled:
-        pass_sending(shard)
-    return DONE
-
-
-cdef Outcome request_keyframe(Shard *shard, uint64_t handle) noexcept nogil:
-    cdef Track *track
-    control_lock(&shard.lock)
-    track = <Track *>slots_get(&shard.tracks, handle)
-    if track != NULL:
-        want_keyframe(shard, track, monotonic_us())
-        wake(shard)
-    unlock(&shard.lock)
-    return DONE if track != NULL else UNKNOWN_HANDLE
-
-
-# What a peer receives
-
-
-cdef Outcome add_subscription(
-    Shard *shard, uint64_t peer_handle, const Subscription *wanted, uint64_t *handle
-) noexcept nogil:
-    """wanted: kind, mid, SSRC, and a first sequence number and timestamp.
-
-    An SSRC that the peer received before goes on where it ended: with the same keys, a
-    sequence number that came again would break the cipher (RFC 7714, 9).
-    """
-    cdef Subscription *subscription = <Subscription *>calloc(1, sizeof(Subscription))
-    cdef Subscription *retired
-    cdef Peer *peer
-    cdef Outcome outcome = DONE
-    if subscription == NULL:
-        return NO_MEMORY
-    subscription[0] = wanted[0]
-    control_lock(&shard.lock)
-    peer = <Peer *>slots_get(&shard.peers, peer_handle)
-    if peer == NULL:
-        outcome = UNKNOWN_HANDLE
-    elif in_use(peer, wanted.ssrc):
-        outcome = SSRC_IN_USE
-    else:
-        subscription.handle = handle[0] = slots_add(&shard.subscriptions, subscription)
-        if subscription.handle == 0:
-            outcome = NO_MEMORY
-    if outcome == DONE:
-        retired = take_retired(peer, wanted.ssrc)
-        if retired != NULL:
-            subscription.placing = retired.placing
-            subscription.last_timestamp = retired.last_timestamp
-            subscription.last_us = retired.last_us
-            free(retired)
-        subscription.peer = peer
-        subscription.next = peer.subscriptions
-        if peer.subscriptions != NULL:
-            peer.subscriptions.previous = subscription
-        peer.subscriptions = subscription
-    unlock(&shard.lock)
-    if outcome != DONE:
-        free(subscription)
-    return outcome
-
-
-cdef bint in_use(const Peer *peer, uint32_t ssrc) noexcept nogil:
-    cdef Subscription *subscription = peer.subscriptions
-    while subscription != NULL and subscription.ssrc != ssrc:
-        subscription = subscription.next
-    return subscription != NULL
-
-
-cdef Subscription *take_retired(Peer *peer, uint32_t ssrc) noexcept nogil:
-    cdef Subscription **at = &peer.retired
-    cdef Subscription *found
-    while at[0] != NULL and at[0].ssrc != ssrc:
-        at = &at[0].next
-    found = at[0]
-    if found != NULL:
-        at[0] = found.next
-    return found
-
-
-cdef void detach(Subscription *subscription) noexcept nogil:
-    """Take the slot off its source."""
-    cdef Track *source = subscription.source
-    subscription.flowing = False
-    if source == NULL:
-        return
-    if subscription.previous_subscriber != NULL:
-        subscription.previous_subscriber.next_subscriber = subscription.next_subscriber
-    else:
-        source.subscribers = subscription.next_subscriber
-    if subscription.next_subscriber != NULL:
-        subscription.next_subscriber.previous_subscriber = subscription.previous_subscriber
-    subscription.source = NULL
-    subscription.previous_subscriber = subscription.next_subscriber = NULL
-    if source.subscribers == NULL:
-        source.keyframe_wanted = False
-
-
-cdef void retire_subscription(Shard *shard, Subscription *subscription) noexcept nogil:
-    cdef Peer *peer = subscription.peer
-    detach(subscription)
-    if subscription.previous != NULL:
-        subscription.previous.next = subscription.next
-    else:
-        peer.subscriptions = subscription.next
-    if subscription.next != NULL:
-        subscription.next.previous = subscription.previous
-    slots_remove(&shard.subscriptions, subscription.handle)
-    subscription.next = peer.retired
-    peer.retired = subscription
-
-
-cdef Outcome remove_subscription(Shard *shard, uint64_t handle) noexcept nogil:
-    cdef Subscription *subscription
-    control_lock(&shard.lock)
-    subscription = <Subscription *>slots_get(&shard.subscriptions, handle)
-    if subscription != NULL:
-        retire_subscription(shard, subscription)
-    unlock(&shard.lock)
-    if subscription == NULL:
-        return UNKNOWN_HANDLE
-    pass_sending(shard)
-    return DONE
-
-
-cdef Outcome set_source(
-    Shard *shard, uint64_t handle, bint attached, uint64_t track_handle
-) noexcept nogil:
-    """attached False: from no track."""
-    cdef Subscription *subscription
-    cdef Track *track = NULL
-    cdef Outcome outcome = DONE
-    control_lock(&shard.lock)
-    subscription = <Subscription *>slots_get(&shard.subscriptions, handle)
-    if attached:
-        track = <Track *>slots_get(&shard.tracks, track_handle)
-    if subscription == NULL or (attached and track == NULL):
-        outcome = UNKNOWN_HANDLE
-    elif track != NULL and track.is_video != subscription.is_video:
-        outcome = WRONG_KIND
-    elif track != subscription.source:
-        detach(subscription)
-        if track != NULL:
-            subscription.source = track
-            subscription.next_subscriber = track.subscribers
-            if track.subscribers != NULL:
-                track.subscribers.previous_subscriber = subscription
-            track.subscribers = subscription
-            if track.is_video and subscription.peer.selected and subscription.peer.send != NULL:
-                want_keyframe(shard, track, monotonic_us())
-                wake(shard)
-    unlock(&shard.lock)
-    if outcome == DONE:
-        pass_sending(shard)
-    return outcome
