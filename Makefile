@@ -3,7 +3,8 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-PIP    := $(BIN)/python -m pip --quiet --disable-pip-version-check
+# The warnings are setuptools' own, about extension modules being new in pyproject.toml.
+PIP    := PYTHONWARNINGS=ignore $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 # What each step depends on: nothing is done again that did not change.
 NATIVE := $(shell find media scripts -name '*.pyx' -o -name '*.pxd')
@@ -23,7 +24,7 @@ test: build $(VENV)/.dev static/node_modules/.ready ## Install what tests need, 
 check: build $(VENV)/.dev static/node_modules/.ready ## Lint and type-check everything
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	@$(BIN)/mypy
-	@$(BIN)/lint-imports --no-timing-info 2>/dev/null || $(BIN)/lint-imports
+	@$(BIN)/lint-imports
 	@cd static && npm run --silent check
 
 fmt: $(VENV)/.dev static/node_modules/.ready ## Format everything
@@ -58,7 +59,7 @@ $(VENV)/.dev: $(VENV)/.runtime
 
 $(VENV)/.native: $(VENV)/.runtime $(NATIVE)
 	@echo "· Compiling what changed in the relay"
-	@$(BIN)/python -c "from setuptools import setup; setup()" -q build_ext --inplace
+	@$(BIN)/python -W ignore -c "from setuptools import setup; setup()" -q build_ext --inplace
 	@touch $@
 
 static/node_modules/.ready: static/package.json static/package-lock.json

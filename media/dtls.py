@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Final, cast
 
 from aiortc import (
@@ -50,7 +51,7 @@ class Certificate(RTCCertificate):
 
     _context: SSL.Context | None = None
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """The SHA-256 fingerprint as SDP writes it: "AB:CD:…" (RFC 8122, 5)."""
         return next(f.value for f in self.getFingerprints() if f.algorithm == "sha-256")

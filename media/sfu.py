@@ -26,6 +26,9 @@ from media.relay import DTLS, Relay
 # Datagrams handled before other callbacks get the loop: a DTLS step takes 0.5 ms.
 _DATAGRAMS_A_TURN: Final = 16
 _CONSENT_CHECK_S: Final = 1.0
+# Seats asked for before anyone is there to sit in them: the one who waits is ready for the
+# other, and a session of two never renegotiates.
+_SEATS_AHEAD: Final = 1
 # A client that keeps replacing its connection is told "closed" for the last few.
 _CLOSED_CONNECTIONS_KEPT: Final = 16
 
@@ -99,7 +102,7 @@ class _Participant:
         return None if sent is None else sent.track
 
     def sections(self) -> Sections:
-        count = max(self.seats, default=-1) + 1
+        count = max(_SEATS_AHEAD, max(self.seats, default=-1) + 1)
         receptions = {} if self.peer is None else self.peer.receptions
         tracks = tuple(
             TrackSlot(reception.mid, self.seats[seat.number], _SOURCE_OF[seat.kind])

@@ -1,6 +1,7 @@
 """The process: listen, serve, and go when told to."""
 
 import asyncio
+import gc
 import os
 import signal
 import socket
@@ -51,6 +52,10 @@ async def serve(settings: Settings, on_ready: Callable[[Settings], None]) -> Non
     try:
         site = web.SockSite(runner, listener)
         await site.start()
+        # What is loaded now stays: without this, each full collection walks all of it again and
+        # holds up the loop for 50 ms.
+        gc.collect()
+        gc.freeze()
         log.info("server.started", port=settings.port, media_port=plumm.sfu.port)
         on_ready(settings)
         await stopping.wait()

@@ -136,7 +136,7 @@ export class PlummHome extends LitElement {
         </p>
         ${this.#action()}
       </main>
-      <footer>Works in current Chrome, Edge, Firefox and Safari.</footer>
+      <footer>Nothing to install: open it in a current Chrome or Edge.</footer>
     </div>`;
   }
 

@@ -102,14 +102,26 @@ async def room() -> AsyncIterator[Room]:
         room.sfu.remove_participant(ROOM, participant)
 
 
-async def test_the_first_to_join_needs_no_sections(room: Room) -> None:
-    assert room.sfu.join(ROOM, "anna") == Sections(0, 0, ())
+async def test_the_first_to_join_is_asked_for_sections_for_the_one_to_come(room: Room) -> None:
+    assert room.sfu.join(ROOM, "anna") == Sections(1, 1, ())
 
 
-async def test_each_newcomer_is_asked_for_and_asks_the_others(room: Room) -> None:
-    room.enters("anna")
-    assert room.sfu.join(ROOM, "ben") == Sections(1, 1, ())
-    assert room.news.sections["anna"] == Sections(1, 1, ())
+async def test_two_people_never_renegotiate(room: Room) -> None:
+    anna = room.enters("anna", sees=1)
+    assert anna == Sections(1, 1, ())
+    room.enters("ben", sees=1)
+    assert room.shown_to(room.news.sections["anna"]) == {
+        "2": ("ben", "microphone"),
+        "3": ("ben", "camera"),
+    }
+    assert room.sources_of_feeds() == [("2", "0"), ("2", "0"), ("3", "1"), ("3", "1")]
+
+
+async def test_a_third_person_is_asked_for_and_asks_the_others(room: Room) -> None:
+    room.enters("anna", sees=1)
+    room.enters("ben", sees=1)
+    assert room.sfu.join(ROOM, "cleo") == Sections(2, 2, ())
+    assert (room.news.sections["anna"].audios, room.news.sections["anna"].videos) == (2, 2)
 
 
 async def test_two_people_feed_each_other(room: Room) -> None:
@@ -135,7 +147,7 @@ async def test_a_leaver_frees_a_seat_and_the_next_one_takes_it_without_an_offer(
     room.offers("anna", *SENDS, *SEES_ONE)
     ssrcs = {held.ssrc for held in room.relay.subscriptions.values()}
     room.sfu.remove_participant(ROOM, "ben")
-    assert room.news.sections["anna"] == Sections(0, 0, ())
+    assert room.news.sections["anna"] == Sections(1, 1, ())
     assert room.sources_of_feeds() == []
 
     room.enters("cleo")
@@ -151,7 +163,7 @@ async def test_a_new_connection_feeds_the_same_sections_of_the_others(room: Room
     room.offers("anna", *SENDS)
     room.enters("ben", sees=1)
     before = {held.ssrc for held in room.relay.subscriptions.values()}
-    del room.news.sections["anna"]
+    room.news.sections.clear()
     room.offers("anna", *SENDS, connection="second")
     assert {held.ssrc for held in room.relay.subscriptions.values()} == before
     assert room.sources_of_feeds() == [("2", "0"), ("3", "1")]
@@ -178,7 +190,7 @@ async def test_a_bad_offer_of_a_new_connection_leaves_the_present_one_alone(room
     with pytest.raises(BadOffer):
         room.sfu.negotiate(ROOM, "anna", "second", 9, "v=0\r\nnonsense", SOURCES)
     assert room.relay.peers == peers
-    assert room.offers("anna", *SENDS).audios == 0
+    assert room.offers("anna", *SENDS).audios == 1
 
 
 @pytest.mark.parametrize(
