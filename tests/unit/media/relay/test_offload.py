@@ -151,7 +151,9 @@ def relay_socket(relay: Relay) -> socket.socket:
             if not str(entry.readlink()).startswith("socket:"):
                 continue
             found = socket.socket(fileno=os.dup(int(entry.name)))
-            if found.getsockname()[1] == relay.port and found.type == socket.SOCK_DGRAM:
+            # Other sockets of the process may be of families whose names have no port.
+            inet = found.family in (socket.AF_INET, socket.AF_INET6)
+            if inet and found.type == socket.SOCK_DGRAM and found.getsockname()[1] == relay.port:
                 return found
             found.close()
         except OSError:
