@@ -24,6 +24,8 @@ MAX_SECTIONS = 64
 MAX_SSRCS = 16
 # One-byte header extensions carry at most 16 bytes of a mid or rid (RFC 8285, 4.2).
 MAX_ID_LENGTH = 16
+# Three times the longest URI in use; what is read is kept (see _extmap_value).
+MAX_EXTMAP_LENGTH = 256
 
 EXTENSIONS = {
     "urn:ietf:params:rtp-hdrext:sdes:mid": "mid",
@@ -193,8 +195,9 @@ def _blocks(sdp: str) -> tuple[_Block, list[_Block]]:
     if not text.startswith("v=0\n"):
         raise BadOffer("does not start with v=0")
     well_formed = _LINES.match(text)
-    if well_formed is None or well_formed.end() < len(text):
-        number = 1 + text.count("\n", 0, well_formed.end() if well_formed else 0)
+    assert well_formed is not None, "it matches nothing, too"
+    if well_formed.end() < len(text):
+        number = 1 + text.count("\n", 0, well_formed.end())
         raise BadOffer(f"line {number} is not <letter>=<value>")
     for line in text[:-1].split("\n"):
         if line.startswith("m="):
@@ -350,7 +353,7 @@ def _extmap(block: _Block) -> dict[int, tuple[str, Direction | None]]:
     """Every extension's URI and direction by id (RFC 8285, 5)."""
     extmap: dict[int, tuple[str, Direction | None]] = {}
     for value in block.all("extmap"):
-        read = _extmap_value(value)
+        read = _extmap_value(value) if len(value) <= MAX_EXTMAP_LENGTH else None
         if read is None:
             raise block.bad("an a=extmap that is not <1..255> <URI>")
         number, uri, direction = read
