@@ -96,6 +96,25 @@ def test_a_taken_media_port_is_one_line_and_status_1(tmp_path: Path) -> None:
     assert "Traceback" not in second.stderr.decode()
 
 
+@pytest.mark.parametrize("host", ["nowhere.invalid", "a..b"])
+def test_a_host_without_an_address_is_one_line_and_status_2(tmp_path: Path, host: str) -> None:
+    served = subprocess.run(
+        [PLUMM, "serve"],
+        env=os.environ
+        | {
+            "PLUMM_HOST": host,
+            "PLUMM_PORT": "0",
+            "PLUMM_ADVERTISED_IP": "127.0.0.1",
+            "PLUMM_DATA_DIR": str(tmp_path),
+        },
+        capture_output=True,
+        check=False,
+        timeout=20,
+    )
+    assert served.returncode == 2
+    assert served.stderr.decode() == f"plumm: PLUMM_HOST: no address is known of {host}\n"
+
+
 def test_a_data_directory_that_cannot_be_used_is_one_line_and_status_2(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     served = subprocess.run(
