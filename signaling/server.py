@@ -17,6 +17,8 @@ log = structlog.get_logger(__name__)
 
 # Requests that are still being answered when the server is told to go.
 _REQUESTS_END_WITHIN_S = 0.3
+# A page asks for what it needs within a second or two; aiohttp would wait for an hour.
+_KEEP_ALIVE_S = 15.0
 
 
 class CannotListen(Exception):
@@ -47,7 +49,12 @@ async def serve(settings: Settings, on_ready: Callable[[Settings], None]) -> Non
     except OSError as error:
         listener.close()
         raise CannotListen("media", settings.relay_host, settings.media_port, error) from error
-    runner = web.AppRunner(plumm.app, access_log=None, shutdown_timeout=_REQUESTS_END_WITHIN_S)
+    runner = web.AppRunner(
+        plumm.app,
+        access_log=None,
+        keepalive_timeout=_KEEP_ALIVE_S,
+        shutdown_timeout=_REQUESTS_END_WITHIN_S,
+    )
     await runner.setup()
     try:
         site = web.SockSite(runner, listener)

@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from signaling.secret import MIN_CHARACTERS
+
 _PREFIX: Final = "PLUMM_"
 _WILDCARDS: Final = ("", "0.0.0.0", "::")  # noqa: S104 - compared with, never bound
 
@@ -99,9 +101,8 @@ class Settings(BaseSettings):
     @field_validator("secret")
     @classmethod
     def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
-        # 32 bytes: as long as the digest of HS256 (RFC 7518, 3.2).
-        if value is not None and len(value.get_secret_value()) < 32:
-            raise ValueError("needs 32 characters or more")
+        if value is not None and len(value.get_secret_value()) < MIN_CHARACTERS:
+            raise ValueError(f"needs {MIN_CHARACTERS} characters or more")
         return value
 
     @field_validator("public_url", "origins")

@@ -55,6 +55,7 @@ def test_an_unknown_option_is_status_2(runner: CliRunner) -> None:
 def test_demo_without_a_server_says_what_to_do(runner: CliRunner, tmp_path: Path) -> None:
     nothing_ever_ran = runner.invoke(main, ["demo"])
     (tmp_path / "secret").write_text("a secret of thirty-two characters")
+    (tmp_path / "secret").chmod(0o600)
     nothing_runs_now = runner.invoke(main, ["demo"])
     for result in (nothing_ever_ran, nothing_runs_now):
         assert result.exit_code == 1

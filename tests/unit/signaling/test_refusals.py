@@ -249,6 +249,14 @@ async def test_who_sends_above_the_rate_and_never_lets_up_is_sent_away(booking: 
     assert booking.server.counted("dropped_sockets_total", reason="rate.limited") == 1
 
 
+async def test_end_session_is_heard_above_the_rate(booking: Booking) -> None:
+    therapist = await booking.join("Lena")
+    for _ in range(EVENTS_BURST):
+        await therapist.ask("room:sync", {})
+    assert await therapist.refused("room:sync", {}) == "rate.limited"
+    assert (await therapist.done("session:end", {}))["cause"] == "therapist"
+
+
 async def test_who_heeds_the_rate_again_keeps_its_socket(booking: Booking) -> None:
     socket = await RawSocket.admitted(booking, "Maya")
     for _ in range(3):

@@ -193,9 +193,10 @@ def test_a_secret_that_another_server_made_meanwhile_wins(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def other_was_first(_draft: str, target: Path) -> None:
-        target.write_text("the other's")
+        target.write_text("the other server's secret, long enough")
+        target.chmod(0o600)
         raise FileExistsError
 
     monkeypatch.setattr("os.link", other_was_first)
-    assert read_or_make_secret(tmp_path) == "the other's"
+    assert read_or_make_secret(tmp_path) == "the other server's secret, long enough"
     assert [file.name for file in tmp_path.iterdir()] == ["secret"]
