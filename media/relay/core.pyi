@@ -154,7 +154,7 @@ class Relay:
         The subscriber's NACKs are answered as RTX with rtx_ssrc under the payload type that
         repairs the packet's (see configure_peer), from the source's last packets; not at all
         where either is missing (0), nor for a number that was sent again in the last 40 ms,
-        nor beyond as many bytes as were sent at first.
+        nor beyond as many bytes as were sent at first and 64 KiB.
         """
     def remove_subscription(self, subscription: int) -> None: ...
     def set_source(self, subscription: int, track: int | None) -> None:

@@ -51,6 +51,7 @@ from media.relay.state cimport (
     FeedbackLog,
     Negotiated,
     Peer,
+    RESEND_AT_FIRST,
     STREAMS_MAX,
     Shard,
     Subscription,
@@ -461,6 +462,7 @@ cdef class Relay:
         wanted.round_trip_us = -1
         # Below 2**15: whoever misses the first packets cannot mistake the ROC (RFC 3711, 3.3.1).
         placing_init(&wanted.placing, int.from_bytes(random[:2], "little") & 0x7FFF)
+        wanted.resend_budget = RESEND_AT_FIRST
         wanted.rtx_sequence = int.from_bytes(random[2:4], "little") & 0x7FFF
         wanted.last_timestamp = int.from_bytes(random[4:], "little")
         with nogil:

@@ -151,7 +151,6 @@ cdef void free_peer(Shard *shard, Peer *peer) noexcept nogil:
     while peer.retired != NULL:
         subscription = peer.retired
         peer.retired = subscription.next
-        free(subscription.resent)
         free(subscription)
     for i in range(peer.stream_count):
         free(peer.streams[i])

@@ -217,7 +217,6 @@ cdef Outcome add_subscription(
             subscription.last_timestamp = retired.last_timestamp
             subscription.last_us = retired.last_us
             subscription.rtx_sequence = retired.rtx_sequence
-            free(retired.resent)
             free(retired)
         subscription.peer = peer
         subscription.next = peer.subscriptions
@@ -279,6 +278,9 @@ cdef void retire_subscription(Shard *shard, Subscription *subscription) noexcept
     if subscription.next != NULL:
         subscription.next.previous = subscription.previous
     slots_remove(&shard.subscriptions, subscription.handle)
+    # It cannot be asked for anything until it returns, then with a log of its own.
+    free(subscription.resent)
+    subscription.resent = NULL
     subscription.next = peer.retired
     peer.retired = subscription
 

@@ -58,6 +58,8 @@ cdef enum:
     CACHE_PACKETS = 1024
     # Numbers that are asked for at one time; more of them missing is a keyframe's business.
     MISSING_MAX = 256
+    # Bytes that may be sent again before as many were sent: the rest of a keyframe.
+    RESEND_AT_FIRST = 65536
     # Numbers whose last resending a subscription remembers, a power of two.
     RESENT_SPAN = 256
     # Transport-wide sequence numbers remembered, a power of two.
