@@ -47,10 +47,13 @@ _MIRRORED: Mapping[Direction, Direction] = {
 class Slot:
     """What one recvonly section of a browser receives: one stream, whatever feeds it.
 
-    ssrc: 1..2**32-1, kept for the slot's life. The ids are tokens of at most 64 characters.
+    ssrc, rtx_ssrc: 1..2**32-1, different, kept for the slot's life; rtx_ssrc carries what is sent
+        again, and is 0 for sound, which nothing is sent again of.
+    The ids are tokens of at most 64 characters.
     """
 
     ssrc: int
+    rtx_ssrc: int
     stream_id: str
     track_id: str
     cname: str
@@ -58,6 +61,8 @@ class Slot:
     def __post_init__(self) -> None:
         if not 0 < self.ssrc < 2**32:
             raise ValueError(f"not an SSRC: {self.ssrc}")
+        if not 0 <= self.rtx_ssrc < 2**32 or self.rtx_ssrc == self.ssrc:
+            raise ValueError(f"not an SSRC for retransmissions: {self.rtx_ssrc}")
         for token in (self.stream_id, self.track_id, self.cname):
             if not re.fullmatch(r"[0-9A-Za-z_.-]{1,64}", token):
                 raise ValueError(f"not a token: {token!r}")
@@ -86,12 +91,17 @@ class ServerDescription:
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """A section the browser sends in. ssrcs, rtx_ssrcs: as announced, often none (simulcast)."""
+    """A section the browser sends in.
+
+    ssrcs, rtx_ssrcs: as announced, often none (simulcast); rtx_ssrcs[i] repairs ssrcs[i].
+    nack: whether it sends again what is asked for, in every codec.
+    """
 
     mid: str
     kind: Literal["audio", "video"]
     ssrcs: tuple[int, ...]
     rtx_ssrcs: tuple[int, ...]
+    nack: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,11 +173,7 @@ def _accept(offered: OfferedSection, slot: Slot | None) -> _Section:
             and each.direction in usable
         ),
         feedback=(_DOWNLINK_FEEDBACK if downlink else _UPLINK_FEEDBACK)[offered.kind],
-        rtx={
-            codec.rtx: codec.payload_type
-            for codec in offered.codecs
-            if codec.rtx is not None and not downlink
-        },
+        rtx={codec.rtx: codec.payload_type for codec in offered.codecs if codec.rtx is not None},
     )
 
 
@@ -186,6 +192,8 @@ def _plan(accepted: list[_Section]) -> Plan:
                 kind="audio" if section.offered.kind == "audio" else "video",
                 ssrcs=section.offered.ssrcs,
                 rtx_ssrcs=section.offered.rtx_ssrcs,
+                nack="nack" in section.feedback
+                and all("nack" in codec.feedback for codec in section.offered.codecs),
             )
             for section in accepted
             if section.direction == "recvonly"
@@ -253,7 +261,17 @@ def _section_lines(section: _Section, ours: ServerDescription, *, first: bool) -
         yield from _codec_lines(codec, repairs.get(codec.payload_type), section.feedback)
     if section.slot:
         yield f"a=msid:{section.slot.stream_id} {section.slot.track_id}"
-        yield f"a=ssrc:{section.slot.ssrc} cname:{section.slot.cname}"
+        yield from _ssrc_lines(section.slot, repaired=bool(repairs))
+
+
+def _ssrc_lines(slot: Slot, *, repaired: bool) -> Iterator[str]:
+    """repaired: whether RTX is agreed; browsers want to know its SSRC by the FID group."""
+    repaired = repaired and slot.rtx_ssrc != 0
+    if repaired:
+        yield f"a=ssrc-group:FID {slot.ssrc} {slot.rtx_ssrc}"
+    yield f"a=ssrc:{slot.ssrc} cname:{slot.cname}"
+    if repaired:
+        yield f"a=ssrc:{slot.rtx_ssrc} cname:{slot.cname}"
 
 
 def _candidate_lines(ours: ServerDescription) -> Iterator[str]:

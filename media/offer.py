@@ -75,7 +75,8 @@ class OfferedSection:
     kind: "other" for what we never accept; media, protocol and format are the m= line's.
     stopped: port 0 and not bundled: rejected, or free to be used again.
     codecs, extensions: those known to us, in the offer's order.
-    ssrcs, rtx_ssrcs: what it sends, if it says so; empty unless it sends.
+    ssrcs, rtx_ssrcs: what it sends, if it says so; empty unless it sends. rtx_ssrcs[i] repairs
+        ssrcs[i].
     rids: the layers of its simulcast, in the offer's order.
     """
 
@@ -386,7 +387,10 @@ def _extensions(block: _Block) -> tuple[Extension, ...]:
 
 
 def _ssrcs(block: _Block) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The media SSRCs and the RTX SSRCs (second of a FID group, RFC 5576, 4.2)."""
+    """The media SSRCs, repaired ones first, and the RTX SSRCs in the same order.
+
+    RTX is the second of a FID group (RFC 5576, 4.2).
+    """
     listed: dict[int, None] = {}
     for value in block.all("ssrc"):
         ssrc = _number(value.partition(" ")[0], 1, 2**32 - 1)
@@ -395,7 +399,8 @@ def _ssrcs(block: _Block) -> tuple[tuple[int, ...], tuple[int, ...]]:
         listed[ssrc] = None
     if len(listed) > MAX_SSRCS:
         raise block.bad(f"more than {MAX_SSRCS} SSRCs")
-    repairing: dict[int, str] = {}
+    other: set[int] = set()
+    rtx: dict[int, int] = {}
     for value in block.all("ssrc-group"):
         semantics, *members = value.split(" ")
         if semantics in ("FID", "FEC-FR"):
@@ -403,9 +408,13 @@ def _ssrcs(block: _Block) -> tuple[tuple[int, ...], tuple[int, ...]]:
                 ssrc = _number(member, 1, 2**32 - 1)
                 if ssrc not in listed:
                     raise block.bad("an a=ssrc-group of an SSRC that has no a=ssrc")
-                repairing[ssrc] = semantics
-    media = tuple(ssrc for ssrc in listed if ssrc not in repairing)
-    return media, tuple(ssrc for ssrc in listed if repairing.get(ssrc) == "FID")
+                other.add(ssrc)
+                if semantics == "FID":
+                    repaired = _number(members[0], 1, 2**32 - 1)
+                    if repaired is not None:
+                        rtx.setdefault(repaired, ssrc)
+    media = sorted((ssrc for ssrc in listed if ssrc not in other), key=lambda ssrc: ssrc not in rtx)
+    return tuple(media), tuple(rtx[ssrc] for ssrc in media if ssrc in rtx)
 
 
 def _rids(block: _Block) -> tuple[str, ...]:

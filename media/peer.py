@@ -207,9 +207,11 @@ class Peer:
 
     def _slot_of(self, seat: Seat) -> Slot:
         if seat not in self._slots:
+            ssrc, rtx_ssrc = secrets.SystemRandom().sample(range(1, 2**32), 2)
             # One stream for both sections of a seat: browsers keep its lips in step (RFC 8830, 2).
             self._slots[seat] = Slot(
-                ssrc=secrets.randbelow(0xFFFF_FFFE) + 1,
+                ssrc=ssrc,
+                rtx_ssrc=rtx_ssrc if seat.kind == "video" else 0,
                 stream_id=f"seat-{seat.number}",
                 track_id=f"seat-{seat.number}-{seat.kind}",
                 cname=self._cname,
@@ -225,7 +227,12 @@ class Peer:
         for mid, publication in offered.items():
             if mid not in self.sent:
                 track = self._relay.add_track(
-                    self.handle, publication.kind, mid, publication.ssrcs, publication.rtx_ssrcs
+                    self.handle,
+                    publication.kind,
+                    mid,
+                    publication.ssrcs,
+                    publication.rtx_ssrcs,
+                    nack=publication.nack,
                 )
                 self.sent[mid] = Sent(publication, track)
 
@@ -237,7 +244,9 @@ class Peer:
                 del self.receptions[seat]
         for seat, (mid, slot) in active.items():
             if seat not in self.receptions:
-                subscription = self._relay.add_subscription(self.handle, seat.kind, mid, slot.ssrc)
+                subscription = self._relay.add_subscription(
+                    self.handle, seat.kind, mid, slot.ssrc, slot.rtx_ssrc
+                )
                 self.receptions[seat] = Reception(mid, slot, subscription)
 
     # DTLS

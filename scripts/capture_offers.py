@@ -125,7 +125,13 @@ class Server:
             candidates=(("127.0.0.1", 9), ("::1", 9)),  # 9: discard; nothing is sent there
         )
         slots = {
-            section.mid: Slot(1000 + section.index, f"stream{section.mid}", "track", "server")
+            section.mid: Slot(
+                1000 + section.index,
+                2000 + section.index if section.kind == "video" else 0,
+                f"stream{section.mid}",
+                "track",
+                "server",
+            )
             for section in offer.sections
             if section.acceptable and section.direction == "recvonly"
         }

@@ -118,12 +118,21 @@ class Relay:
         mid: str,
         ssrcs: Sequence[int] = (),
         rtx_ssrcs: Sequence[int] = (),
+        *,
+        nack: bool = False,
     ) -> int:
         """Packets with one of these SSRCs, or whose MID extension is `mid`, are this track's.
 
+        rtx_ssrcs[i] repairs ssrcs[i]; without them RTX is known by payload type, MID and
+            repaired RID.
+        nack: the publisher sends again what is asked for. While video has a subscriber, a
+            packet missing for 20 ms is asked for, up to four times within a second, and
+            takes its place at the subscribers when it comes; one that does not come, or
+            more than 256 missing, is a keyframe request. Without effect on sound.
+
         An SSRC seen with the MID once is remembered: browsers stop sending MID after a second.
         One SSRC is forwarded at a time; another takes over when it has been silent for 1.5 s.
-        mid: at most 32 bytes.
+        mid: at most 32 bytes. A video track keeps its last packets (256 KiB) for NACKs.
         """
     def remove_track(self, track: int) -> None: ...
     def set_forwarding(self, track: int, enabled: bool) -> None:
@@ -134,10 +143,21 @@ class Relay:
 
     # What a peer receives
     def add_subscription(
-        self, peer: int, kind: Literal["audio", "video"], mid: str, ssrc: int
+        self,
+        peer: int,
+        kind: Literal["audio", "video"],
+        mid: str,
+        ssrc: int,
+        rtx_ssrc: int = 0,
     ) -> int:
         """A slot. An SSRC that the peer had before goes on where it ended, never again from the
-        start: the keys are the same."""
+        start: the keys are the same. An rtx_ssrc belongs to its ssrc for ever.
+
+        The subscriber's NACKs are answered as RTX with rtx_ssrc under the payload type that
+        repairs the packet's (see configure_peer), from the source's last packets; not at all
+        where either is missing (0), nor for a number that was sent again in the last 40 ms,
+        nor beyond as many bytes as were sent at first and 64 KiB.
+        """
     def remove_subscription(self, subscription: int) -> None: ...
     def set_source(self, subscription: int, track: int | None) -> None:
         """Feed the slot from another track, or from none.
@@ -151,18 +171,26 @@ class Relay:
         """Totals since start: packets and bytes in and out, a counter per reason of a drop.
 
         packets_in, bytes_in, packets_out, bytes_out, stun_up, dtls_up, rtp_in, rtcp_in,
-        retransmissions, padding_only, offload_refused, and dropped_*: protocol, stun, ufrag,
-        unbound, oversize, ring_full, no_keys, authentication, replay, malformed, ssrc_limit,
-        unknown_ssrc, other_ssrc, muted, payload_type, waiting_keyframe, late, protect, send,
+        padding_only, offload_refused, and dropped_*: protocol, stun, ufrag, unbound, oversize,
+        ring_full, no_keys, authentication, replay, malformed, ssrc_limit, unknown_ssrc,
+        other_ssrc, duplicate, muted, payload_type, waiting_keyframe, late, protect, send,
         receive_buffer.
+        Loss from publishers: nacks_sent (numbers asked for, each time), retransmissions_received
+        (RTX packets), recovered (numbers that came after they were asked for), given_up (that
+        never came, or were too many). To subscribers: nacks_received (numbers),
+        retransmissions_sent.
+        dropped_duplicate: video that came before, as itself or as RTX, or over 1,024 numbers late.
         """
     def peer_stats(self, peer: int) -> dict[str, int]:
         """packets_in, bytes_in, packets_out, bytes_out, authentication_failures, replays,
         addresses, ssrcs."""
     def track_stats(self, track: int) -> dict[str, int]:
-        """packets, bytes, lost, jitter (clock units), keyframes, plis_sent, age_ms.
+        """packets, bytes, lost, jitter (clock units), keyframes, plis_sent, nacks_sent,
+        retransmissions_received, recovered, given_up, age_ms.
 
+        packets, bytes, lost: of what was sent first; recovered ones stay lost here.
         age_ms: since the last packet; -1 before the first.
         """
     def subscription_stats(self, subscription: int) -> dict[str, int]:
-        """packets, bytes, dropped, fraction_lost (of 256), round_trip_us (-1: not known)."""
+        """packets, bytes, dropped, nacks_received, retransmissions_sent, fraction_lost (of 256),
+        round_trip_us (-1: not known)."""

@@ -51,6 +51,7 @@ from media.relay.state cimport (
     FeedbackLog,
     Negotiated,
     Peer,
+    RESEND_AT_FIRST,
     STREAMS_MAX,
     Shard,
     Subscription,
@@ -92,7 +93,12 @@ COUNTER_NAMES = (
     "dtls_up",
     "rtp_in",
     "rtcp_in",
-    "retransmissions",
+    "nacks_sent",
+    "retransmissions_received",
+    "recovered",
+    "given_up",
+    "nacks_received",
+    "retransmissions_sent",
     "padding_only",
     "dropped_protocol",
     "dropped_stun",
@@ -107,6 +113,7 @@ COUNTER_NAMES = (
     "dropped_ssrc_limit",
     "dropped_unknown_ssrc",
     "dropped_other_ssrc",
+    "dropped_duplicate",
     "dropped_muted",
     "dropped_payload_type",
     "dropped_waiting_keyframe",
@@ -394,7 +401,9 @@ cdef class Relay:
 
     # What a peer sends
 
-    def add_track(self, uint64_t peer, str kind, str mid, ssrcs=(), rtx_ssrcs=()):
+    def add_track(
+        self, uint64_t peer, str kind, str mid, ssrcs=(), rtx_ssrcs=(), *, bint nack=False
+    ):
         cdef Shard *shard = self._here()
         cdef Track wanted
         cdef uint32_t media[STREAMS_MAX]
@@ -406,6 +415,7 @@ cdef class Relay:
         memset(&wanted, 0, sizeof(wanted))
         wanted.is_video = is_video(kind)
         wanted.mid_length = pack_mid(mid, wanted.mid)
+        wanted.answers_nacks = nack and wanted.is_video
         with nogil:
             outcome = routing.add_track(
                 shard, peer, &wanted, media, media_count, repairs, repair_count, &track
@@ -436,7 +446,9 @@ cdef class Relay:
 
     # What a peer receives
 
-    def add_subscription(self, uint64_t peer, str kind, str mid, uint32_t ssrc):
+    def add_subscription(
+        self, uint64_t peer, str kind, str mid, uint32_t ssrc, uint32_t rtx_ssrc=0
+    ):
         cdef Shard *shard = self._here()
         cdef Subscription wanted
         cdef bytes random = os.urandom(8)
@@ -446,9 +458,14 @@ cdef class Relay:
         wanted.is_video = is_video(kind)
         wanted.mid_length = pack_mid(mid, wanted.mid)
         wanted.ssrc = ssrc
+        if rtx_ssrc == ssrc:
+            raise ValueError("retransmissions need an SSRC of their own")
+        wanted.rtx_ssrc = rtx_ssrc
         wanted.round_trip_us = -1
         # Below 2**15: whoever misses the first packets cannot mistake the ROC (RFC 3711, 3.3.1).
         placing_init(&wanted.placing, int.from_bytes(random[:2], "little") & 0x7FFF)
+        wanted.resend_budget = RESEND_AT_FIRST
+        wanted.rtx_sequence = int.from_bytes(random[2:4], "little") & 0x7FFF
         wanted.last_timestamp = int.from_bytes(random[4:], "little")
         with nogil:
             outcome = routing.add_subscription(shard, peer, &wanted, &subscription)
@@ -529,6 +546,10 @@ cdef class Relay:
             "jitter": jitter_16 >> 4,
             "keyframes": copy.keyframes,
             "plis_sent": copy.plis_sent,
+            "nacks_sent": copy.nacks_sent,
+            "retransmissions_received": copy.retransmissions,
+            "recovered": copy.recovered,
+            "given_up": copy.given_up,
             "age_ms": (monotonic_us() - copy.seen_us) // 1000 if copy.seen_us else -1,
         }
 
@@ -548,6 +569,8 @@ cdef class Relay:
             "packets": copy.packets,
             "bytes": copy.payload_bytes,
             "dropped": copy.dropped,
+            "nacks_received": copy.nacks_received,
+            "retransmissions_sent": copy.retransmissions_sent,
             "fraction_lost": copy.fraction_lost,
             "round_trip_us": copy.round_trip_us,
         }

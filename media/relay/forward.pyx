@@ -11,22 +11,21 @@ why runs name their track by handle and subscriptions remember the last run they
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
 from media.relay.counters cimport (
-    BYTES_OUT,
     DROPPED_LATE,
     DROPPED_PAYLOAD_TYPE,
     DROPPED_PROTECT,
     DROPPED_SEND,
     DROPPED_WAITING_KEYFRAME,
     OFFLOAD_REFUSED,
-    PACKETS_OUT,
 )
 from media.relay.linux cimport pthread_mutex_lock, pthread_mutex_unlock
 from media.relay.locks cimport relay_lock, unlock
+from media.relay.outgoing cimport send, subscriber_payload_type
 from media.relay.placing cimport placing_restart, placing_skip, placing_take
 from media.relay.rtcp cimport write_sender_report
 from media.relay.rtp cimport write_rtp
 from media.relay.state cimport (
-    NO_FAMILY,
+    CACHE_BYTES,
     OUTPUTS_PER_HOLD,
     Packet,
     Peer,
@@ -38,7 +37,7 @@ from media.relay.state cimport (
     Track,
 )
 from media.relay.tables cimport slots_get
-from media.relay.udp cimport commit, reserve, send_all
+from media.relay.udp cimport reserve, send_all
 
 
 cdef void add_to_run(Shard *shard, Track *track, const Stream *stream, int packet) noexcept nogil:
@@ -165,6 +164,10 @@ cdef void forward_packet(
     send(shard, peer, length)
     subscription.packets += 1
     subscription.payload_bytes += packet.payload_length
+    # What is sent again is at most what was sent once; the cache holds no more than this.
+    subscription.resend_budget = min(
+        subscription.resend_budget + packet.payload_length, <int64_t>CACHE_BYTES
+    )
     if packet.sequence_ext == subscription.placing.highest:
         subscription.last_timestamp = timestamp
         subscription.last_us = shard.now_us
@@ -189,40 +192,9 @@ cdef void begin(
     subscription.timestamp_shift = subscription.last_timestamp - packet.timestamp
 
 
-cdef int subscriber_payload_type(Subscription *subscription, const Packet *packet) noexcept nogil:
-    """The subscriber's own payload type for the packet's codec; -1: it has none."""
-    cdef const Peer *peer = subscription.peer
-    cdef int i
-    if packet.codec.family == NO_FAMILY:
-        return -1
-    if (
-        subscription.codec.family == packet.codec.family
-        and subscription.codec.variant == packet.codec.variant
-    ):
-        return subscription.payload_type
-    subscription.codec = packet.codec
-    subscription.payload_type = -1
-    for i in range(128):
-        if (
-            peer.negotiated.codecs[i].family == packet.codec.family
-            and peer.negotiated.codecs[i].variant == packet.codec.variant
-        ):
-            subscription.payload_type = i
-            break
-    return subscription.payload_type
-
-
 cdef inline void drop(Shard *shard, Subscription *subscription, int counter) noexcept nogil:
     subscription.dropped += 1
     shard.counters[counter] += 1
-
-
-cdef inline void send(Shard *shard, Peer *peer, int length) noexcept nogil:
-    commit(&shard.sender, &peer.destination, length)
-    shard.counters[PACKETS_OUT] += 1
-    shard.counters[BYTES_OUT] += length
-    peer.packets_out += 1
-    peer.bytes_out += length
 
 
 cdef void pass_sender_report(

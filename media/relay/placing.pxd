@@ -5,7 +5,7 @@
 # shift that was valid at its own position, or refused: never two packets on one number.
 # Numbers are extended (they do not wrap); the low 16 bits go on the wire.
 
-from libc.stdint cimport int64_t
+from libc.stdint cimport int16_t, int64_t, uint16_t
 
 cdef enum:
     # Ranges of left-out packets remembered; a late packet older than the oldest is refused.
@@ -64,6 +64,23 @@ cdef inline int64_t placing_take(Placing *placing, int64_t position) noexcept no
         shift -= placing.skips[at].end - placing.skips[at].start
         at = at - 1 if at > 0 else SKIPS_MAX - 1
     return position - shift
+
+
+cdef inline int64_t placing_position(const Placing *placing, uint16_t number) noexcept nogil:
+    """Which packet has, or would have, this number of the latest ones; -1: none."""
+    cdef int64_t last_out = placing_last(placing)
+    cdef int64_t out = last_out + <int16_t><uint16_t>(number - <uint16_t>last_out)
+    cdef int64_t shift = placing.shift
+    cdef int i, at
+    if out > last_out:
+        return -1
+    at = placing.skip_newest
+    for i in range(placing.skip_count):
+        if out + shift >= placing.skips[at].end:
+            break
+        shift -= placing.skips[at].end - placing.skips[at].start
+        at = at - 1 if at > 0 else SKIPS_MAX - 1
+    return out + shift if out + shift >= placing.first else -1
 
 
 cdef inline void placing_skip(Placing *placing, int64_t position) noexcept nogil:

@@ -8,7 +8,20 @@ from libc.stdint cimport uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from media.relay.linux cimport monotonic_us
 from media.relay.locks cimport control_lock, unlock
-from media.relay.state cimport MEDIA, Peer, RETRANSMISSION, Role, Shard, Stream, Subscription, Track
+from media.relay.recovery cimport recovery_stop
+from media.relay.state cimport (
+    MEDIA,
+    Peer,
+    RESENT_SPAN,
+    RETRANSMISSION,
+    Recovery,
+    Resent,
+    Role,
+    Shard,
+    Stream,
+    Subscription,
+    Track,
+)
 from media.relay.streams cimport add_stream, attach_streams_of, detach_streams_of, find_stream
 from media.relay.tables cimport slots_add, slots_get, slots_remove
 from media.relay.timers cimport KEYFRAME_INTERVAL_US, wake, want_keyframe
@@ -35,13 +48,19 @@ cdef Outcome add_track(
     int rtx_ssrc_count,
     uint64_t *handle,
 ) noexcept nogil:
-    """wanted: its kind and mid."""
+    """wanted: its kind, its mid and whether it answers NACKs. rtx_ssrcs[i] repairs ssrcs[i]."""
     cdef Track *track = <Track *>calloc(1, sizeof(Track))
     cdef Peer *peer
     cdef Outcome outcome = DONE
     if track == NULL:
         return NO_MEMORY
     track[0] = wanted[0]
+    if track.is_video:
+        # Pages that nothing is written to take no memory.
+        track.recovery = <Recovery *>calloc(1, sizeof(Recovery))
+        if track.recovery == NULL:
+            free(track)
+            return NO_MEMORY
     track.forwarding = True
     track.keyframe_asked_us = -KEYFRAME_INTERVAL_US
     track.signalled_ssrc = ssrcs[0] if ssrc_count else 0
@@ -59,17 +78,26 @@ cdef Outcome add_track(
         if peer.tracks != NULL:
             peer.tracks.previous = track
         peer.tracks = track
-        attach_signalled(shard, track, ssrcs, ssrc_count, MEDIA)
-        attach_signalled(shard, track, rtx_ssrcs, rtx_ssrc_count, RETRANSMISSION)
+        attach_signalled(shard, track, ssrcs, ssrc_count, NULL, 0, MEDIA)
+        attach_signalled(
+            shard, track, rtx_ssrcs, rtx_ssrc_count, ssrcs, ssrc_count, RETRANSMISSION
+        )
         attach_streams_of(track)
     unlock(&shard.lock)
     if outcome != DONE:
+        free(track.recovery)
         free(track)
     return outcome
 
 
 cdef void attach_signalled(
-    Shard *shard, Track *track, const uint32_t *ssrcs, int count, Role role
+    Shard *shard,
+    Track *track,
+    const uint32_t *ssrcs,
+    int count,
+    const uint32_t *repaired,
+    int repaired_count,
+    Role role,
 ) noexcept nogil:
     """An SSRC beyond what one peer may have is left to be learnt from its MID."""
     cdef Stream *stream
@@ -83,6 +111,7 @@ cdef void attach_signalled(
                 stream.track.active = NULL
             stream.track = track
             stream.role = role
+            stream.repaired_ssrc = repaired[i] if i < repaired_count else 0
 
 
 cdef void unlink_track(Shard *shard, Track *track) noexcept nogil:
@@ -96,6 +125,7 @@ cdef void unlink_track(Shard *shard, Track *track) noexcept nogil:
     if track.next != NULL:
         track.next.previous = track.previous
     slots_remove(&shard.tracks, track.handle)
+    free(track.recovery)
     free(track)
 
 
@@ -123,6 +153,8 @@ cdef Outcome set_forwarding(Shard *shard, uint64_t handle, bint enabled) noexcep
         while subscription != NULL:
             subscription.flowing = False
             subscription = subscription.next_subscriber
+        if track.recovery != NULL:
+            recovery_stop(track.recovery)
         if enabled and track.is_video and track.subscribers != NULL:
             want_keyframe(shard, track, monotonic_us())
             wake(shard)
@@ -151,7 +183,7 @@ cdef Outcome request_keyframe(Shard *shard, uint64_t handle) noexcept nogil:
 cdef Outcome add_subscription(
     Shard *shard, uint64_t peer_handle, const Subscription *wanted, uint64_t *handle
 ) noexcept nogil:
-    """wanted: kind, mid, SSRC, and a first sequence number and timestamp.
+    """wanted: kind, mid, SSRCs, and first sequence numbers and timestamp.
 
     An SSRC that the peer received before goes on where it ended: with the same keys, a
     sequence number that came again would break the cipher (RFC 7714, 9).
@@ -163,11 +195,16 @@ cdef Outcome add_subscription(
     if subscription == NULL:
         return NO_MEMORY
     subscription[0] = wanted[0]
+    if wanted.rtx_ssrc:
+        subscription.resent = <Resent *>calloc(RESENT_SPAN, sizeof(Resent))
+        if subscription.resent == NULL:
+            free(subscription)
+            return NO_MEMORY
     control_lock(&shard.lock)
     peer = <Peer *>slots_get(&shard.peers, peer_handle)
     if peer == NULL:
         outcome = UNKNOWN_HANDLE
-    elif in_use(peer, wanted.ssrc):
+    elif in_use(peer, wanted.ssrc) or (wanted.rtx_ssrc and in_use(peer, wanted.rtx_ssrc)):
         outcome = SSRC_IN_USE
     else:
         subscription.handle = handle[0] = slots_add(&shard.subscriptions, subscription)
@@ -179,6 +216,7 @@ cdef Outcome add_subscription(
             subscription.placing = retired.placing
             subscription.last_timestamp = retired.last_timestamp
             subscription.last_us = retired.last_us
+            subscription.rtx_sequence = retired.rtx_sequence
             free(retired)
         subscription.peer = peer
         subscription.next = peer.subscriptions
@@ -187,13 +225,14 @@ cdef Outcome add_subscription(
         peer.subscriptions = subscription
     unlock(&shard.lock)
     if outcome != DONE:
+        free(subscription.resent)
         free(subscription)
     return outcome
 
 
 cdef bint in_use(const Peer *peer, uint32_t ssrc) noexcept nogil:
     cdef Subscription *subscription = peer.subscriptions
-    while subscription != NULL and subscription.ssrc != ssrc:
+    while subscription != NULL and subscription.ssrc != ssrc and subscription.rtx_ssrc != ssrc:
         subscription = subscription.next
     return subscription != NULL
 
@@ -225,6 +264,8 @@ cdef void detach(Subscription *subscription) noexcept nogil:
     subscription.previous_subscriber = subscription.next_subscriber = NULL
     if source.subscribers == NULL:
         source.keyframe_wanted = False
+        if source.recovery != NULL:
+            recovery_stop(source.recovery)
 
 
 cdef void retire_subscription(Shard *shard, Subscription *subscription) noexcept nogil:
@@ -237,6 +278,9 @@ cdef void retire_subscription(Shard *shard, Subscription *subscription) noexcept
     if subscription.next != NULL:
         subscription.next.previous = subscription.previous
     slots_remove(&shard.subscriptions, subscription.handle)
+    # It cannot be asked for anything until it returns, then with a log of its own.
+    free(subscription.resent)
+    subscription.resent = NULL
     subscription.next = peer.retired
     peer.retired = subscription
 

@@ -16,3 +16,6 @@ cdef size_t write_sender_report(
 ) noexcept nogil
 cdef size_t write_receiver_report(uint8_t *out, Peer *peer, int64_t now_us) noexcept nogil
 cdef size_t write_pli(uint8_t *out, uint32_t media_ssrc) noexcept nogil
+cdef size_t write_nack(
+    uint8_t *out, uint32_t media_ssrc, const int64_t *numbers, int count
+) noexcept nogil

@@ -2,13 +2,14 @@
 """RTCP: what a peer's packets mean, and the packets that the relay writes.
 
 Nothing is passed on as it came: the relay is the receiver of its publishers and the sender
-of its subscribers. NACKs and REMB are left unanswered.
-Sources: RFC 3550, 6.4 (reports); RFC 4585, 6.3.1 (PLI); RFC 5104, 4.3.1 (FIR).
+of its subscribers. REMB is left unanswered.
+Sources: RFC 3550, 6.4 (reports); RFC 4585, 6.2.1 (NACK), 6.3.1 (PLI); RFC 5104, 4.3.1 (FIR).
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 from media.relay.counters cimport DROPPED_MALFORMED
 from media.relay.reception cimport reception_fraction_lost, reception_lost
+from media.relay.resend cimport answer_nack
 from media.relay.state cimport MEDIA, Peer, Shard, Stream, Subscription
 from media.relay.timers cimport want_keyframe
 from media.relay.wire cimport get16, get32, get64, put16, put24, put32, put64
@@ -16,7 +17,9 @@ from media.relay.wire cimport get16, get32, get64, put16, put24, put32, put64
 cdef enum:
     SENDER_REPORT = 200
     RECEIVER_REPORT = 201
+    TRANSPORT_FEEDBACK = 205
     PAYLOAD_FEEDBACK = 206
+    NACK = 1
     PLI = 1
     FIR = 4
     BLOCK = 24
@@ -45,6 +48,9 @@ cdef Stream *read_rtcp(
             read_blocks(shard, peer, data + at + 28, size - 28, count)
         elif kind == RECEIVER_REPORT and size >= 8:
             read_blocks(shard, peer, data + at + 8, size - 8, count)
+        elif kind == TRANSPORT_FEEDBACK and size >= 12:
+            if count == NACK:
+                read_nack(shard, peer, data + at, size)
         elif kind == PAYLOAD_FEEDBACK and size >= 12:
             if count == PLI:
                 read_keyframe_request(shard, peer, get32(data + at + 8))
@@ -96,7 +102,14 @@ cdef void read_blocks(
                 delay_us = (<int64_t>get32(data + 20) * 1000000) >> 16
                 round_trip_us = shard.now_us - subscription.report_sent_us - delay_us
                 subscription.round_trip_us = max(round_trip_us, <int64_t>0)
+                peer.round_trip_us = max(round_trip_us, <int64_t>1)
         data += BLOCK
+
+
+cdef void read_nack(Shard *shard, Peer *peer, const uint8_t *data, size_t length) noexcept nogil:
+    cdef Subscription *subscription = find_subscription(peer, get32(data + 8))
+    if subscription != NULL:
+        answer_nack(shard, subscription, data + 12, length - 12)
 
 
 cdef void read_keyframe_request(Shard *shard, Peer *peer, uint32_t ssrc) noexcept nogil:
@@ -174,3 +187,30 @@ cdef size_t write_pli(uint8_t *out, uint32_t media_ssrc) noexcept nogil:
     put32(out + 4, RELAY_SSRC)
     put32(out + 8, media_ssrc)
     return 12
+
+
+cdef size_t write_nack(
+    uint8_t *out, uint32_t media_ssrc, const int64_t *numbers, int count
+) noexcept nogil:
+    """numbers: extended, ascending, at least one. At most 12 + 4 * count bytes."""
+    cdef uint8_t *item = out + 12
+    cdef int64_t first
+    cdef uint32_t mask
+    cdef int i = 0
+    while i < count:
+        first = numbers[i]
+        mask = 0
+        i += 1
+        # 16: one item is a number and a mask of those after it (RFC 4585, 6.2.1).
+        while i < count and numbers[i] - first <= 16:
+            mask |= <uint32_t>1 << (numbers[i] - first - 1)
+            i += 1
+        put16(item, <uint32_t>first & 0xFFFF)
+        put16(item + 2, mask)
+        item += 4
+    out[0] = 0x80 | NACK
+    out[1] = TRANSPORT_FEEDBACK
+    put16(out + 2, <uint32_t>((item - out) // 4 - 1))
+    put32(out + 4, RELAY_SSRC)
+    put32(out + 8, media_ssrc)
+    return item - out

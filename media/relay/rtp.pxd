@@ -13,3 +13,12 @@ cdef size_t write_rtp(
     uint32_t timestamp,
     uint32_t send_time,
 ) noexcept nogil
+cdef size_t write_rtx(
+    uint8_t *out,
+    const Packet *packet,
+    const Subscription *subscription,
+    uint16_t original,
+    uint32_t timestamp,
+    uint32_t send_time,
+) noexcept nogil
+cdef bint unwrap_rtx(Packet *packet, uint8_t payload_type, uint32_t ssrc) noexcept nogil

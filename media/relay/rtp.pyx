@@ -1,7 +1,7 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
 """RTP packets: find the parts of one, write one anew for a subscriber.
 
-Sources: RFC 3550, 5.1 (header); RFC 8285 (header extensions, both forms).
+Sources: RFC 3550, 5.1 (header); RFC 8285 (header extensions, both forms); RFC 4588, 4 (RTX).
 Owns no state.
 """
 
@@ -130,16 +130,68 @@ cdef size_t write_rtp(
     marker are copied, padding is left out with its bit. At most OUTPUT_MAX bytes with
     SRTP's trailer, for a packet of RTP_MAX.
     """
+    cdef size_t at = write_header(
+        out, packet, subscription, subscription.ssrc, payload_type, sequence, timestamp, send_time
+    )
+    memcpy(out + at, packet.data + packet.payload_at, packet.payload_length)
+    return at + packet.payload_length
+
+
+cdef size_t write_rtx(
+    uint8_t *out,
+    const Packet *packet,
+    const Subscription *subscription,
+    uint16_t original,
+    uint32_t timestamp,
+    uint32_t send_time,
+) noexcept nogil:
+    """Write `packet` as the subscription's next retransmission of its number `original`."""
+    cdef size_t at = write_header(
+        out,
+        packet,
+        subscription,
+        subscription.rtx_ssrc,
+        <uint8_t>subscription.rtx_payload_type,
+        subscription.rtx_sequence,
+        timestamp,
+        send_time,
+    )
+    put16(out + at, original)
+    memcpy(out + at + 2, packet.data + packet.payload_at, packet.payload_length)
+    return at + 2 + packet.payload_length
+
+
+cdef bint unwrap_rtx(Packet *packet, uint8_t payload_type, uint32_t ssrc) noexcept nogil:
+    """Turn a retransmission into the packet it repeats; False: it repeats none, as probes do."""
+    if packet.payload_length < 2:
+        return False
+    packet.sequence = get16(packet.data + packet.payload_at)
+    packet.payload_at += 2
+    packet.payload_length -= 2
+    packet.payload_type = payload_type
+    packet.ssrc = ssrc
+    return True
+
+
+cdef size_t write_header(
+    uint8_t *out,
+    const Packet *packet,
+    const Subscription *subscription,
+    uint32_t ssrc,
+    uint8_t payload_type,
+    uint16_t sequence,
+    uint32_t timestamp,
+    uint32_t send_time,
+) noexcept nogil:
+    """Returns where the payload goes."""
     cdef size_t at = packet.header_length
     memcpy(out, packet.data, at)
     out[0] = 0x80 | (packet.data[0] & 0x0F)
     out[1] = (0x80 if packet.marker else 0) | payload_type
     put16(out + 2, sequence)
     put32(out + 4, timestamp)
-    put32(out + 8, subscription.ssrc)
-    at = write_extensions(out, at, packet, subscription, send_time)
-    memcpy(out + at, packet.data + packet.payload_at, packet.payload_length)
-    return at + packet.payload_length
+    put32(out + 8, ssrc)
+    return write_extensions(out, at, packet, subscription, send_time)
 
 
 cdef size_t write_extensions(

@@ -42,6 +42,7 @@ cdef enum Role:
 
 cdef enum:
     MID_MAX = 32
+    RID_MAX = 16
     UFRAG_MAX = 256
     ADDRESSES_MAX = 8
     # A browser with camera, screen and their simulcast layers and retransmissions uses
@@ -51,6 +52,16 @@ cdef enum:
     RTP_MAX = 1500
     # Our own header extensions and SRTP's trailer on top of it.
     OUTPUT_MAX = 1800
+    # Video packets kept for subscribers that ask again: about 240 of full size, 1.4 s at
+    # 1.5 Mbit/s. Powers of two, both.
+    CACHE_BYTES = 262144
+    CACHE_PACKETS = 1024
+    # Numbers that are asked for at one time; more of them missing is a keyframe's business.
+    MISSING_MAX = 256
+    # Bytes that may be sent again before as many were sent: the rest of a keyframe.
+    RESEND_AT_FIRST = 65536
+    # Numbers whose last resending a subscription remembers, a power of two.
+    RESENT_SPAN = 256
     # Transport-wide sequence numbers remembered, a power of two.
     FEEDBACK_SPAN = 1024
     RECEIVE_MESSAGES = 64
@@ -110,6 +121,38 @@ cdef struct Packet:
     uint8_t field_length[EXTENSIONS]    # 0: absent
     int next                        # in the run; -1 ends it
 
+# Whether a number arrived, and where its packet is.
+cdef struct CacheEntry:
+    int64_t sequence_ext            # 0: none
+    uint64_t start                  # counts all bytes ever written
+    bint kept                       # False: it had no payload
+
+# A track's last packets, decrypted, for all its subscribers (cache.pxd).
+cdef struct Cache:
+    uint64_t written
+    CacheEntry entries[CACHE_PACKETS]    # by number modulo the span
+    uint8_t data[CACHE_BYTES]
+
+cdef struct Missing:
+    int64_t sequence_ext
+    int64_t noticed_us
+    int64_t due_us                  # when to ask (again), or to give up
+    int asked
+
+# What a video track is missing, and what it has (recovery.pyx): of the SSRC that is forwarded.
+cdef struct Recovery:
+    uint64_t stream_serial          # 0: nothing is followed
+    int64_t highest
+    int64_t due_us                  # the earliest of the missing ones'; 0: none is missing
+    int missing_count
+    Missing missing[MISSING_MAX]    # ascending
+    Cache cache
+
+# When a subscription was last sent a number again (resend.pyx).
+cdef struct Resent:
+    int64_t sequence_ext
+    int64_t sent_us
+
 # Packets of one track that arrived in one batch: forwarded together.
 cdef struct Run:
     uint64_t track                  # handle: the track may go while the lock is released
@@ -144,6 +187,9 @@ cdef struct Stream:
     uint32_t ssrc
     Role role
     Track *track                    # NULL: not known (yet), or removed
+    uint32_t repaired_ssrc          # of a RETRANSMISSION, as signalled; 0: not
+    uint8_t rid_length
+    char rid[RID_MAX]               # the layer it is, or repairs
     uint8_t mid_length
     char mid[MID_MAX]               # as last seen in the extension
     int64_t seen_us
@@ -186,6 +232,7 @@ cdef struct Peer:
     Stream *streams[STREAMS_MAX]
     FeedbackLog *feedback           # NULL: transport-wide feedback is not negotiated
     int64_t reports_due_us          # 0: nothing to report
+    int64_t round_trip_us           # as its last receiver report tells; 0: not known
     uint64_t packets_in
     uint64_t bytes_in
     uint64_t packets_out
@@ -203,6 +250,8 @@ cdef struct Track:
     uint8_t mid_length
     char mid[MID_MAX]
     uint32_t signalled_ssrc         # 0: none
+    bint answers_nacks              # whether the publisher sends again what is asked for
+    Recovery *recovery              # NULL: sound
     Stream *active                  # the SSRC that is forwarded
     Subscription *subscribers
     bint keyframe_wanted
@@ -213,6 +262,10 @@ cdef struct Track:
     uint64_t bytes
     uint64_t keyframes
     uint64_t plis_sent
+    uint64_t nacks_sent
+    uint64_t retransmissions
+    uint64_t recovered
+    uint64_t given_up
     int64_t seen_us                 # 0: no packet yet
 
 cdef struct Subscription:
@@ -237,6 +290,12 @@ cdef struct Subscription:
     int64_t last_us                 # 0: nothing sent yet
     Codec codec                     # payload_type's cache
     int payload_type
+    int rtx_payload_type            # -1: none
+    # Retransmissions: a stream of their own
+    uint32_t rtx_ssrc               # 0: none
+    uint16_t rtx_sequence           # the next one's
+    int64_t resend_budget           # bytes
+    Resent *resent                  # RESENT_SPAN of them by number; NULL without rtx_ssrc
     # RTCP
     uint64_t report_serial          # of the last sender report passed on
     uint32_t report_ntp_middle
@@ -246,6 +305,8 @@ cdef struct Subscription:
     uint64_t packets
     uint64_t payload_bytes
     uint64_t dropped
+    uint64_t nacks_received
+    uint64_t retransmissions_sent
 
 # Objects by handle.
 cdef struct Slots:

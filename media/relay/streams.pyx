@@ -18,6 +18,8 @@ from media.relay.state cimport (
     Peer,
     REPAIRED_RID,
     RETRANSMISSION,
+    RID,
+    RID_MAX,
     STREAMS_MAX,
     Shard,
     Stream,
@@ -99,9 +101,47 @@ cdef void attach_by_mid(Peer *peer, Stream *stream, const Packet *packet) noexce
     stream.role = MEDIA
     if packet.field_length[REPAIRED_RID] or peer.negotiated.repairs[packet.payload_type]:
         stream.role = RETRANSMISSION
+    learn_rid(stream, packet)
     track = track_with_mid(peer, stream.mid, length)
     if track != NULL:
         stream.track = track
+
+
+cdef void learn_rid(Stream *stream, const Packet *packet) noexcept nogil:
+    """Remember which layer it is, or repairs: sent only for a second or two, as the MID."""
+    cdef int name = REPAIRED_RID if stream.role == RETRANSMISSION else RID
+    cdef uint8_t length = packet.field_length[name]
+    if 0 < length <= RID_MAX:
+        memcpy(stream.rid, packet.data + packet.field_at[name], length)
+        stream.rid_length = length
+
+
+cdef Stream *original_of(const Peer *peer, const Stream *retransmission) noexcept nogil:
+    """The media stream that it repairs; NULL: not known.
+
+    By SSRC where the offer said so, else by RID, else the track's only one.
+    """
+    cdef Stream *only = NULL
+    cdef Stream *stream
+    cdef int candidates = 0
+    cdef int i
+    for i in range(peer.stream_count):
+        stream = peer.streams[i]
+        if stream.track != retransmission.track or stream.role != MEDIA:
+            continue
+        if retransmission.repaired_ssrc:
+            if stream.ssrc == retransmission.repaired_ssrc:
+                return stream
+            continue
+        if (
+            retransmission.rid_length
+            and stream.rid_length == retransmission.rid_length
+            and memcmp(stream.rid, retransmission.rid, stream.rid_length) == 0
+        ):
+            return stream
+        only = stream
+        candidates += 1
+    return only if candidates == 1 else NULL
 
 
 cdef void attach_streams_of(Track *track) noexcept nogil:

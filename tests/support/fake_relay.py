@@ -23,6 +23,7 @@ class FakeTrack:
     kind: str
     mid: str
     ssrcs: tuple[int, ...]
+    nack: bool
     forwarding: bool = True
 
 
@@ -32,6 +33,7 @@ class FakeSubscription:
     kind: str
     mid: str
     ssrc: int
+    rtx_ssrc: int
     source: int | None = None
 
 
@@ -99,9 +101,11 @@ class FakeRelay:
         mid: str,
         ssrcs: Sequence[int] = (),
         rtx_ssrcs: Sequence[int] = (),  # noqa: ARG002
+        *,
+        nack: bool = False,
     ) -> int:
         handle = next(self._handles)
-        self.tracks[handle] = FakeTrack(peer, kind, mid, tuple(ssrcs))
+        self.tracks[handle] = FakeTrack(peer, kind, mid, tuple(ssrcs), nack)
         return handle
 
     def remove_track(self, track: int) -> None:
@@ -113,9 +117,9 @@ class FakeRelay:
     def set_forwarding(self, track: int, enabled: bool) -> None:
         self.tracks[track].forwarding = enabled
 
-    def add_subscription(self, peer: int, kind: str, mid: str, ssrc: int) -> int:
+    def add_subscription(self, peer: int, kind: str, mid: str, ssrc: int, rtx_ssrc: int = 0) -> int:
         handle = next(self._handles)
-        self.subscriptions[handle] = FakeSubscription(peer, kind, mid, ssrc)
+        self.subscriptions[handle] = FakeSubscription(peer, kind, mid, ssrc, rtx_ssrc)
         return handle
 
     def remove_subscription(self, subscription: int) -> None:

@@ -38,7 +38,13 @@ def stored(name: str) -> str:
 def slots_for(offer: Offer) -> dict[str, Slot]:
     """A slot for each section that receives."""
     return {
-        section.mid: Slot(5000 + section.index, f"person{section.mid}", "track", "plumm")
+        section.mid: Slot(
+            5000 + section.index,
+            6000 + section.index if section.kind == "video" else 0,
+            f"person{section.mid}",
+            "track",
+            "plumm",
+        )
         for section in offer.sections
         if section.acceptable and section.direction == "recvonly"
     }

@@ -3,6 +3,7 @@
 The offers are stored ones, edited where the case needs it.
 """
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -17,7 +18,7 @@ RECEIVE = stored("chromium/receive/2-two-more-people")
 SCALABLE = stored("chromium/scalable-video/1-publish")
 SIMULCAST = stored("chromium/simulcast/1-publish")
 FIREFOX = stored("firefox-handwritten/renegotiation/2-one-more-person")
-SLOT = Slot(ssrc=77, stream_id="anna", track_id="camera", cname="plumm")
+SLOT = Slot(ssrc=77, rtx_ssrc=78, stream_id="anna", track_id="camera", cname="plumm")
 
 
 def edited(sdp: str, *edits: tuple[str, str]) -> str:
@@ -71,7 +72,10 @@ def test_a_section_with_a_slot_sends_the_slots_stream() -> None:
     text = section(sdp, "3")
     assert "a=sendonly" in text
     assert lines(text, "a=msid:") == ["a=msid:anna camera"]
-    assert lines(text, "a=ssrc:") == ["a=ssrc:77 cname:plumm"]
+    assert lines(text, "a=ssrc:") == [
+        "a=ssrc:77 cname:plumm",
+        "a=ssrc:78 cname:plumm",
+    ]
 
 
 def test_a_section_without_a_slot_is_inactive_but_stays_in_the_bundle() -> None:
@@ -194,7 +198,7 @@ def test_a_section_without_a_codec_we_forward_is_rejected() -> None:
 # Codecs
 
 
-def test_codecs_pass_in_the_offers_order_with_their_rtx_upward() -> None:
+def test_codecs_pass_in_the_offers_order_with_their_rtx() -> None:
     sdp, plan = answer(PUBLISH)
     assert lines(sdp, "m=")[1] == (
         "m=video 40000 UDP/TLS/RTP/SAVPF "
@@ -212,11 +216,51 @@ def test_another_order_of_codecs_is_kept() -> None:
     assert lines(sdp, "m=")[1] == "m=video 40000 UDP/TLS/RTP/SAVPF 45 46 98 99 96"
 
 
-def test_downward_there_is_no_rtx_and_no_transport_cc_feedback() -> None:
+def test_downward_there_is_no_transport_cc_feedback() -> None:
     sdp, _ = answer(RECEIVE)
     for mid in "2345":
-        assert "rtx/" not in section(sdp, mid)
         assert "transport-cc" not in section(sdp, mid)
+
+
+@pytest.mark.parametrize("sdp", [RECEIVE, FIREFOX], ids=["chromium", "firefox"])
+def test_downward_video_names_the_ssrc_that_repairs_it(sdp: str) -> None:
+    """Firefox ignores RTX without the FID line; both take it from the ssrc lines' order."""
+    made, plan = answer(sdp)
+    for mid, slot in plan.slots.items():
+        text = section(made, mid)
+        if text.startswith("m=audio"):
+            assert slot.rtx_ssrc == 0
+            assert "ssrc-group" not in text
+            assert text.count("a=ssrc:") == 1
+            continue
+        assert "rtx/90000" in text
+        assert (
+            f"a=ssrc-group:FID {slot.ssrc} {slot.rtx_ssrc}\r\n"
+            f"a=ssrc:{slot.ssrc} cname:plumm\r\n"
+            f"a=ssrc:{slot.rtx_ssrc} cname:plumm\r\n"
+        ) in text + "\r\n"
+
+
+def test_without_rtx_in_the_offer_its_ssrc_is_not_named() -> None:
+    made, _ = answer(re.sub(r"a=rtpmap:\d+ rtx/90000\r\n", "", RECEIVE))
+    assert "ssrc-group" not in made
+    assert "rtx" not in made
+
+
+def test_a_publication_is_asked_again_only_where_every_codec_takes_it() -> None:
+    _, plan = answer(PUBLISH)
+    assert [each.nack for each in plan.publications] == [False, True]
+    _, plan = answer(edited(PUBLISH, ("a=rtcp-fb:96 nack\r\n", "")))
+    assert [each.nack for each in plan.publications] == [False, False]
+
+
+def test_repairs_stand_in_the_order_of_what_they_repair() -> None:
+    video = section(PUBLISH, "1")
+    first, repair = re.findall(r"a=ssrc-group:FID (\d+) (\d+)", video)[0]
+    lone = f"a=ssrc:5 cname:x\r\na=ssrc-group:FID {first} {repair}"
+    _, plan = answer(edited(PUBLISH, (f"a=ssrc-group:FID {first} {repair}", lone)))
+    assert plan.publications[1].ssrcs == (int(first), 5)
+    assert plan.publications[1].rtx_ssrcs == (int(repair),)
 
 
 def test_red_is_never_accepted() -> None:
@@ -342,7 +386,7 @@ def test_simulcast_is_read_in_order_but_not_accepted() -> None:
     sdp, plan = answer(SIMULCAST)
     assert "simulcast" not in sdp
     assert "a=rid" not in sdp
-    assert plan.publications[1] == Publication("1", "video", (), ())
+    assert plan.publications[1] == Publication("1", "video", (), (), nack=True)
     assert {"mid", "rid", "repaired_rid"} <= plan.extensions.keys()
 
 
@@ -442,6 +486,8 @@ def test_no_password_is_in_a_repr() -> None:
     [
         {"ssrc": 0},
         {"ssrc": 2**32},
+        {"rtx_ssrc": 1},
+        {"rtx_ssrc": 2**32},
         {"stream_id": ""},
         {"track_id": "a b"},
         {"cname": "a\r\nm=audio"},
@@ -450,7 +496,7 @@ def test_no_password_is_in_a_repr() -> None:
 )
 def test_a_slot_that_would_break_an_answer_cannot_be_made(slot: dict[str, int | str]) -> None:
     with pytest.raises(ValueError, match="not a"):
-        Slot(**{"ssrc": 1, "stream_id": "s", "track_id": "t", "cname": "c", **slot})  # type: ignore[arg-type]
+        Slot(**{"ssrc": 1, "rtx_ssrc": 0, "stream_id": "s", "track_id": "t", "cname": "c", **slot})  # type: ignore[arg-type]
 
 
 def test_a_server_without_a_candidate_cannot_be_made() -> None:

@@ -37,7 +37,8 @@ _ANSWER_LINES = re.compile(
             rf"a=rtpmap:{_NUMBER} (?:opus/48000/2|(?:VP8|VP9|AV1|H264|rtx)/90000)",
             rf"a=rtcp-fb:{_NUMBER} (?:transport-cc|ccm fir|nack|nack pli)",
             rf"a=fmtp:{_NUMBER} {_PARAMETER}(?:;{_PARAMETER})*",
-            rf"a=msid:person{_TOKEN} track|a=ssrc:50\d\d cname:plumm",
+            rf"a=msid:person{_TOKEN} track|a=ssrc:[56]0\d\d cname:plumm",
+            r"a=ssrc-group:FID 50(\d\d) 60\1",
         ]
     ),
     re.ASCII,

@@ -11,6 +11,7 @@ from media.errors import BadOffer, ConnectionClosed, StaleOffer
 from media.peer import PeerState
 from media.relay import Relay
 from media.sfu import Sections, Sfu, TrackSlot
+from tests.data.offers.stored import stored
 from tests.support.fake_relay import FakeRelay, FakeSubscription
 from tests.support.offers import offer
 
@@ -281,3 +282,23 @@ async def test_three_people_each_see_the_two_others_in_their_own_seats(room: Roo
 async def test_somebody_who_is_not_in_the_session_cannot_negotiate(room: Room) -> None:
     with pytest.raises(ConnectionClosed):
         room.offers("stranger", *SENDS)
+
+
+async def test_video_is_repaired_on_an_ssrc_of_its_own_and_sound_is_not(room: Room) -> None:
+    room.enters("anna", sees=1)
+    room.enters("ben", sees=1)
+    for held in room.relay.subscriptions.values():
+        assert (held.rtx_ssrc != 0) == (held.kind == "video")
+    ssrcs = [n for held in room.relay.subscriptions.values() for n in (held.ssrc, held.rtx_ssrc)]
+    used = [ssrc for ssrc in ssrcs if ssrc]
+    assert len(set(used)) == len(used)
+
+
+async def test_only_video_is_asked_for_again_and_only_if_its_publisher_agreed(room: Room) -> None:
+    room.enters("anna")
+    assert not any(track.nack for track in room.relay.tracks.values())
+    room.sfu.join(ROOM, "ben")
+    sdp = stored("chromium/audio-video/1-publish")
+    room.sfu.negotiate(ROOM, "ben", "first", 100, sdp, SOURCES)
+    bens = list(room.relay.tracks.values())[2:]
+    assert {track.kind: track.nack for track in bens} == {"audio": False, "video": True}

@@ -20,7 +20,7 @@ def test_the_answerer_takes_the_offer_and_the_client_its_answer() -> None:
         Section("video", None),
     ]
     offer = parse_offer(compose_offer(sections, OURS, 1))
-    sdp, plan = make_answer(offer, THEIRS, {"2": Slot(33, "s", "t", "c")})
+    sdp, plan = make_answer(offer, THEIRS, {"2": Slot(33, 34, "s", "t", "c")})
     answer = read_answer(sdp)
     assert [(one.mid, one.ssrcs) for one in plan.publications] == [("0", (11,)), ("1", (22,))]
     assert answer.address == ("127.0.0.1", 5000)

@@ -144,6 +144,25 @@ def pli(ssrc: int, about: int) -> bytes:
     return struct.pack("!BBHII", 0x81, 206, 2, ssrc, about)
 
 
+def nack(ssrc: int, about: int, *items: tuple[int, int]) -> bytes:
+    """items: a number and the mask of the 16 after it."""
+    body = b"".join(struct.pack("!HH", number & 0xFFFF, mask) for number, mask in items)
+    return struct.pack("!BBHII", 0x81, 205, 2 + len(items), ssrc, about) + body
+
+
+def nacked(packet: bytes) -> tuple[int, list[int]]:
+    """The media SSRC and the numbers that one generic NACK asks for."""
+    first, kind, words, _, about = struct.unpack_from("!BBHII", packet)
+    assert (first, kind) == (0x81, 205), "not one generic NACK"
+    assert len(packet) == 4 * (words + 1)
+    numbers = []
+    for at in range(12, len(packet), 4):
+        number, mask = struct.unpack_from("!HH", packet, at)
+        numbers.append(number)
+        numbers += [(number + 1 + bit) & 0xFFFF for bit in range(16) if mask >> bit & 1]
+    return about, numbers
+
+
 def fir(ssrc: int, about: int, number: int) -> bytes:
     return struct.pack("!BBHIIIB3x", 0x84, 206, 4, ssrc, 0, about, number)
 
@@ -161,6 +180,8 @@ __all__ = [
     "Browser",
     "Error",
     "fir",
+    "nack",
+    "nacked",
     "pli",
     "receiver_report",
     "sender_report",

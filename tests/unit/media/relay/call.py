@@ -8,10 +8,14 @@ from tests.unit.media.relay.rtp import Rtp
 
 ALICE: Final = 1000
 SLOT: Final = 2000
+SLOT_RTX: Final = 2001
 
 
 class Call:
-    """alice's track, on the SSRC ALICE, goes to bob's slot, on the SSRC SLOT."""
+    """alice's track, on the SSRC ALICE, goes to bob's slot, on the SSRC SLOT.
+
+    Video is repaired on ALICE + 1 and SLOT_RTX; alice answers NACKs.
+    """
 
     def __init__(
         self,
@@ -22,8 +26,10 @@ class Call:
     ) -> None:
         self.relay, self.alice, self.bob = relay, alice, bob
         self.payload_type = VIDEO_PT if kind == "video" else AUDIO_PT
-        self.track = relay.add_track(alice.peer, kind, "0", ssrcs=[ALICE])
-        self.slot = relay.add_subscription(bob.peer, kind, "5", SLOT)
+        video = kind == "video"
+        repairs = [ALICE + 1] if video else []
+        self.track = relay.add_track(alice.peer, kind, "0", [ALICE], repairs, nack=True)
+        self.slot = relay.add_subscription(bob.peer, kind, "5", SLOT, SLOT_RTX if video else 0)
         relay.set_source(self.slot, self.track)
 
     def send(self, sequence: int, timestamp: int = 0, **fields: Any) -> bytes:

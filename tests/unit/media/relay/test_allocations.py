@@ -19,10 +19,11 @@ from tests.unit.media.relay.browser import (
     VP8_DELTA,
     VP8_KEY,
     Browser,
+    nack,
     pli,
     sender_report,
 )
-from tests.unit.media.relay.call import ALICE, SLOT, Call
+from tests.unit.media.relay.call import ALICE, SLOT, SLOT_RTX, Call
 from tests.unit.media.relay.rtp import Rtp
 
 HERE = Path(__file__).parent
@@ -40,25 +41,35 @@ def measure(profile: str) -> dict[str, int]:
     call = Call(relay, alice, bob, "video")
     relay.set_source(relay.add_subscription(carol.peer, "video", "5", SLOT), call.track)
     done = 0
+    lost: list[tuple[int, bytes]] = []
 
     def play(count: int) -> int:
         nonlocal done
         for number in range(done, done + count):
-            key = number % 100 == 0
+            key = number % 400 == 0
             extensions = {
                 EXTENSIONS["twcc"]: struct.pack("!H", number & 0xFFFF),
                 EXTENSIONS["mid"]: b"0",
             }
-            call.send(
-                number, number * 90, payload=VP8_KEY if key else VP8_DELTA, extensions=extensions
-            )
-            alice.send(Rtp(97, number, 0, ALICE + 1, b"retransmission"))
+            payload = VP8_KEY if key else VP8_DELTA
+            if number % 50 == 25:
+                continue  # asked for again and never sent
+            if number % 7 == 3:
+                lost.append((number, payload))
+                continue
+            call.send(number, number * 90, payload=payload, extensions=extensions)
+            for missing, its_payload in lost:
+                alice.send(Rtp(97, missing, 0, ALICE + 1, struct.pack("!H", missing) + its_payload))
             alice.send_raw(b"\x80" + bytes(60))
             if key:
                 alice.send_rtcp(sender_report(ALICE, number << 32, number * 90))
                 bob.send_rtcp(pli(1, SLOT))
-            for each in (bob, carol):
-                each.receive()
+            carol.receive_many(1 + len(lost))
+            newest = bob.receive_many(1 + len(lost))[0]
+            lost.clear()
+            if number % 5 == 0:
+                bob.send_rtcp(nack(1, SLOT, (newest.sequence, 0)))
+                assert bob.receive().ssrc == SLOT_RTX
             alice.drain()
         done += count
         return int(allocations(thread.native_id))
@@ -69,6 +80,9 @@ def measure(profile: str) -> dict[str, int]:
         "measured": play(ROUNDS) - warm,
         "forwarded": relay.stats()["packets_out"],
         "plis": relay.track_stats(call.track)["plis_sent"],
+        "nacks": relay.track_stats(call.track)["nacks_sent"],
+        "repaired": relay.stats()["retransmissions_received"],
+        "resent": relay.stats()["retransmissions_sent"],
     }
     relay.stop()
     return figures
@@ -90,7 +104,10 @@ def test_nothing_is_allocated_per_packet(tmp_path: Path) -> None:
     assert run.returncode == 0, run.stderr
     for figures in json.loads(run.stdout):
         assert figures["warm_up"] > 0, "the counter does not count"
-        assert figures["forwarded"] > 2 * ROUNDS
+        assert figures["forwarded"] > 1.9 * ROUNDS
+        assert figures["nacks"] > ROUNDS // 100
+        assert figures["repaired"] > ROUNDS // 10
+        assert figures["resent"] > ROUNDS // 10
         assert figures["measured"] == 0, figures
 
 
