@@ -103,6 +103,7 @@ COUNTER_NAMES = (
     "dropped_protocol",
     "dropped_stun",
     "dropped_ufrag",
+    "dropped_stun_rate",
     "dropped_unbound",
     "dropped_oversize",
     "dropped_ring_full",

@@ -25,6 +25,7 @@ from media.relay.counters cimport (
     DROPPED_RING_FULL,
     DROPPED_SSRC_LIMIT,
     DROPPED_STUN,
+    DROPPED_STUN_RATE,
     DROPPED_UFRAG,
     DROPPED_UNBOUND,
     DROPPED_UNKNOWN_SSRC,
@@ -90,6 +91,10 @@ cdef enum:
     # A second SSRC of a track takes over when the first has been silent for so long: longer
     # than Opus with DTX or a still screen share ever are.
     TAKEOVER_US = 1500000
+    # Checks a peer may send: a browser paces one in 50 ms (RFC 8445, 14.2), to each of a few
+    # pairs. Python answers some 5,000 a second in all.
+    STUN_WINDOW_US = 250000
+    STUN_PER_WINDOW = 100
 
 
 cdef int ingest_batch(Shard *shard, int messages) noexcept nogil:
@@ -208,8 +213,20 @@ cdef void ingest_stun(
     if ufrag == NULL:
         shard.counters[DROPPED_UFRAG] += 1
         return
+    if not may_check(ufrag.peer, shard.now_us):
+        shard.counters[DROPPED_STUN_RATE] += 1
+        return
     if pass_up(shard, STUN_DATAGRAM, ufrag.peer.handle, source, data, length):
         shard.counters[STUN_UP] += 1
+
+
+cdef inline bint may_check(Peer *peer, int64_t now_us) noexcept nogil:
+    """Whether one more check of this peer's may go up: whoever knows a ufrag can send them."""
+    if now_us - peer.stun_since_us >= STUN_WINDOW_US:
+        peer.stun_since_us = now_us
+        peer.stun_count = 0
+    peer.stun_count += 1
+    return peer.stun_count <= STUN_PER_WINDOW
 
 
 cdef bint pass_up(

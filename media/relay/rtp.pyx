@@ -10,7 +10,6 @@ from libc.string cimport memcpy, memset
 from media.relay.state cimport (
     ABS_SEND_TIME,
     AUDIO_LEVEL,
-    DEPENDENCY_DESCRIPTOR,
     MID,
     NO_EXTENSION,
     Packet,
@@ -219,7 +218,6 @@ cdef size_t write_extensions(
         )
     count += add_field(&elements[count], packet, peer, AUDIO_LEVEL)
     count += add_field(&elements[count], packet, peer, VIDEO_ORIENTATION)
-    count += add_field(&elements[count], packet, peer, DEPENDENCY_DESCRIPTOR)
     put24(time_field, send_time)
     count += add_element(
         &elements[count], peer.negotiated.extension_ids[ABS_SEND_TIME], time_field, 3

@@ -223,6 +223,8 @@ cdef struct Peer:
     int binding_count
     Binding *bindings[ADDRESSES_MAX]
     Ufrag *ufrags
+    int64_t stun_since_us           # the window that stun_count counts in
+    int stun_count
     Track *tracks
     Subscription *subscriptions
     Subscription *retired           # removed ones: their SSRCs must go on, not start again

@@ -96,6 +96,31 @@ async def test_anything_else_from_a_stranger_is_counted_and_gets_no_answer(
     assert select.select([relay.fileno(), stranger.fileno()], [], [], 0)[0] == []
 
 
+async def test_a_request_made_to_be_slow_to_parse_is_dropped(
+    relay: Relay, stranger: socket.socket
+) -> None:
+    relay.expect(relay.add_peer(), UFRAG)
+    fat = stun_request(f"{UFRAG}:theirs", after=b"\x80\x22\0\0" * 350)
+    stranger.sendto(fat, ("127.0.0.1", relay.port))
+    await eventually(lambda: relay.stats()["dropped_stun"] == 1)
+    assert relay.poll() == []
+
+
+async def test_one_peers_checks_are_bounded_and_anothers_still_come_up(
+    relay: Relay, stranger: socket.socket
+) -> None:
+    relay.expect(relay.add_peer(), UFRAG)
+    relay.expect(relay.add_peer(), "another0")
+    for _ in range(200):
+        stranger.sendto(stun_request(f"{UFRAG}:theirs"), ("127.0.0.1", relay.port))
+    await eventually(lambda: relay.stats()["stun_up"] + relay.stats()["dropped_stun_rate"] == 200)
+    assert relay.stats()["dropped_stun_rate"] > 0
+    while relay.poll():
+        pass
+    stranger.sendto(stun_request("another0:theirs"), ("127.0.0.1", relay.port))
+    assert next_datagram(relay).data == stun_request("another0:theirs")
+
+
 async def test_a_forgotten_ufrag_is_unknown_again(relay: Relay, stranger: socket.socket) -> None:
     peer = relay.add_peer()
     relay.expect(peer, UFRAG)
