@@ -125,7 +125,9 @@ class DtlsServer(rtcdtlstransport.RTCDtlsTransport):
             fingerprints=[RTCDtlsFingerprint(name, value) for name, value in fingerprints]
         )
         try:
-            await asyncio.wait_for(self.start(remote), HANDSHAKE_TIMEOUT_S)
+            # Not wait_for: in Python 3.11 it loses a cancellation that comes with the result.
+            async with asyncio.timeout(HANDSHAKE_TIMEOUT_S):
+                await self.start(remote)
         except TimeoutError:
             return None
         return self._keys

@@ -45,12 +45,12 @@ class Verdict:
     """What one valid check calls for.
 
     reply: the binding response to send back to the address it came from.
-    select: True when media must go to that address from now on.
+    selected: whether that address is where media goes.
     retired: a local ufrag that is no longer answered.
     """
 
     reply: bytes
-    select: bool
+    selected: bool
     retired: str | None = None
 
 
@@ -114,13 +114,12 @@ class IceLite:
         retired = self._retire_before(generation)
         first = self._consent_at is None or retired is not None
         nominated = self._follows_nomination(request, generation, address, now)
-        select = address != self._selected and (first or nominated)
-        self._consent_at = now
-        if select:
+        if first or nominated:
             self._selected = address
+        self._consent_at = now
         if address == self._selected:
             self._selected_checked_at = now
-        return Verdict(_response(request, address, key), select, retired)
+        return Verdict(_response(request, address, key), address == self._selected, retired)
 
     def has_consent(self, now: float) -> bool:
         """True while a valid check came within the last 30 s (RFC 7675)."""

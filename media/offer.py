@@ -9,6 +9,7 @@ matched a pattern or a number's range first. Pure; knows nothing of answers.
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Literal
 
 from media.codec import Codec, parse_fmtp, recognise, repeated_fmtp
@@ -23,6 +24,8 @@ MAX_SECTIONS = 64
 MAX_SSRCS = 16
 # One-byte header extensions carry at most 16 bytes of a mid or rid (RFC 8285, 4.2).
 MAX_ID_LENGTH = 16
+# Three times the longest URI in use; what is read is kept (see _extmap_value).
+MAX_EXTMAP_LENGTH = 256
 
 EXTENSIONS = {
     "urn:ietf:params:rtp-hdrext:sdes:mid": "mid",
@@ -180,7 +183,8 @@ class _Block:
         return BadOffer(reason, None if self.index is None else self.index + 1, self.mid)
 
 
-_LINE = re.compile(r"[a-z]=[^\x00-\x08\x0a-\x1f\x7f]*")
+# One pattern over the whole text: line by line it takes a fifth of the time of a parse.
+_LINES = re.compile(r"(?:[a-z]=[^\x00-\x08\x0a-\x1f\x7f]*\n)*+")
 
 
 def _blocks(sdp: str) -> tuple[_Block, list[_Block]]:
@@ -188,12 +192,15 @@ def _blocks(sdp: str) -> tuple[_Block, list[_Block]]:
         raise BadOffer(f"longer than {MAX_CHARACTERS} characters")
     session = current = _Block()
     sections: list[_Block] = []
-    lines = sdp.replace("\r\n", "\n").removesuffix("\n").split("\n")
-    if lines[0] != "v=0":
+    text = sdp.replace("\r\n", "\n").removesuffix("\n") + "\n"
+    if not text.startswith("v=0\n"):
         raise BadOffer("does not start with v=0")
-    for number, line in enumerate(lines, 1):
-        if not _LINE.fullmatch(line):
-            raise BadOffer(f"line {number} is not <letter>=<value>")
+    well_formed = _LINES.match(text)
+    assert well_formed is not None, "it matches nothing, too"
+    if well_formed.end() < len(text):
+        number = 1 + text.count("\n", 0, well_formed.end())
+        raise BadOffer(f"line {number} is not <letter>=<value>")
+    for line in text[:-1].split("\n"):
         if line.startswith("m="):
             if len(sections) == MAX_SECTIONS:
                 raise BadOffer(f"more than {MAX_SECTIONS} sections")
@@ -347,15 +354,25 @@ def _extmap(block: _Block) -> dict[int, tuple[str, Direction | None]]:
     """Every extension's URI and direction by id (RFC 8285, 5)."""
     extmap: dict[int, tuple[str, Direction | None]] = {}
     for value in block.all("extmap"):
-        match = _EXTMAP.fullmatch(value)
-        number = _number(match[1], 1, 255) if match else None
-        if match is None or number is None:
+        read = _extmap_value(value) if len(value) <= MAX_EXTMAP_LENGTH else None
+        if read is None:
             raise block.bad("an a=extmap that is not <1..255> <URI>")
+        number, uri, direction = read
         if number in extmap:
             raise block.bad(f"extension id {number} twice")
-        direction = next((known for known in _DIRECTIONS if known == match[2]), None)
-        extmap[number] = match[3], direction
+        extmap[number] = uri, direction
     return extmap
+
+
+# Browsers repeat a dozen values in each section of each offer.
+@lru_cache(maxsize=256)
+def _extmap_value(value: str) -> tuple[int, str, Direction | None] | None:
+    match = _EXTMAP.fullmatch(value)
+    number = _number(match[1], 1, 255) if match else None
+    if match is None or number is None:
+        return None
+    direction = next((known for known in _DIRECTIONS if known == match[2]), None)
+    return number, match[3], direction
 
 
 def _extensions(block: _Block) -> tuple[Extension, ...]:

@@ -5,12 +5,13 @@ browser sends and seats that it receives in; whom a seat shows is the Sfu's busi
 """
 
 import asyncio
-import logging
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
 from zlib import crc32
+
+import structlog
 
 from media.answerer import Plan, Publication, ServerDescription, Slot, make_answer
 from media.codec import Codec
@@ -18,9 +19,9 @@ from media.dtls import Certificate, DtlsServer
 from media.errors import BadOffer
 from media.ice_lite import Address, Credentials, IceLite
 from media.offer import Offer
-from media.relay import Relay
+from media.relay import Relay, RelayError
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 Kind = Literal["audio", "video"]
 PeerState = Literal["connecting", "connected", "lost"]
@@ -71,6 +72,7 @@ class Peer:
         self._sdp_session_id = secrets.randbits(_SDP_SESSION_BITS)
         self._sdp_version = 0
         self._cname = secrets.token_urlsafe(9)
+        self._slots: dict[Seat, Slot] = {}
         self._ice: IceLite | None = None
         self._fingerprints: tuple[tuple[str, str], ...] = ()
         self._dtls = DtlsServer(certificate, self._send_dtls)
@@ -86,7 +88,7 @@ class Peer:
         """Answer one offer of this connection, and make the relay follow it.
 
         A recvonly section gets the lowest free seat of its kind when it is first seen and keeps
-        it, SSRC and all, while it stays recvonly.
+        it while it stays recvonly. A seat keeps its SSRC for the life of the connection.
         Raises BadOffer, and then nothing has changed.
         """
         if self._fingerprints and self._fingerprints != offer.fingerprints:
@@ -126,8 +128,14 @@ class Peer:
         if verdict is None:
             return
         # Bound only now that MESSAGE-INTEGRITY passed: nobody else's datagram reaches DTLS.
-        self._relay.bind(self.handle, address)
-        if verdict.select:
+        try:
+            self._relay.bind(self.handle, address)
+        except RelayError as error:
+            if error.code != "relay.address_in_use":
+                raise
+            return  # forged, or a port that changed hands: answered once its owner is silent
+        # Each time: the address may have been another peer's meanwhile.
+        if verdict.selected:
             self._relay.select(self.handle, address)
         if verdict.retired is not None:
             self._relay.forget(verdict.retired)
@@ -187,26 +195,28 @@ class Peer:
         for section in receiving:
             if section.mid in held and held[section.mid].kind == section.kind:
                 seat = held[section.mid]
-                slots[section.mid] = (seat, self.receptions[seat].slot)
+                slots[section.mid] = (seat, self._slots[seat])
         taken = {seat for seat, _ in slots.values()}
         for section in receiving:
             if section.mid in slots or section.kind == "other":
                 continue
             seat = _lowest_free(section.kind, taken)
             taken.add(seat)
-            slots[section.mid] = (seat, self._new_slot(seat))
+            slots[section.mid] = (seat, self._slot_of(seat))
         return slots
 
-    def _new_slot(self, seat: Seat) -> Slot:
-        # One stream for the two sections of a seat: browsers keep its lips in step (RFC 8830, 2).
-        ssrc, rtx_ssrc = secrets.SystemRandom().sample(range(1, 2**32), 2)
-        return Slot(
-            ssrc=ssrc,
-            rtx_ssrc=rtx_ssrc if seat.kind == "video" else 0,
-            stream_id=f"seat-{seat.number}",
-            track_id=f"seat-{seat.number}-{seat.kind}",
-            cname=self._cname,
-        )
+    def _slot_of(self, seat: Seat) -> Slot:
+        if seat not in self._slots:
+            ssrc, rtx_ssrc = secrets.SystemRandom().sample(range(1, 2**32), 2)
+            # One stream for both sections of a seat: browsers keep its lips in step (RFC 8830, 2).
+            self._slots[seat] = Slot(
+                ssrc=ssrc,
+                rtx_ssrc=rtx_ssrc if seat.kind == "video" else 0,
+                stream_id=f"seat-{seat.number}",
+                track_id=f"seat-{seat.number}-{seat.kind}",
+                cname=self._cname,
+            )
+        return self._slots[seat]
 
     def _follow_publications(self, plan: Plan) -> None:
         offered = {publication.mid: publication for publication in plan.publications}
@@ -279,4 +289,4 @@ def _lowest_free(kind: Kind, taken: set[Seat]) -> Seat:
 
 def _log_failure(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and (error := task.exception()) is not None:
-        log.error("DTLS task failed", exc_info=error, extra={"reference": secrets.token_hex(4)})
+        log.error("dtls.failed", error_id=secrets.token_hex(4), exc_info=error)

@@ -10,11 +10,14 @@ remembered beside the truth: `_route` compares what should flow with what does.
 """
 
 import asyncio
+import secrets
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Protocol
+
+import structlog
 
 from media.dtls import Certificate
 from media.errors import BadOffer, ConnectionClosed, StaleOffer
@@ -22,6 +25,8 @@ from media.ice_lite import Address
 from media.offer import Offer, parse_offer
 from media.peer import Kind, Peer, PeerState
 from media.relay import DTLS, Relay
+
+log = structlog.get_logger(__name__)
 
 # Datagrams handled before other callbacks get the loop: a DTLS step takes 0.5 ms.
 _DATAGRAMS_A_TURN: Final = 16
@@ -226,8 +231,13 @@ class Sfu:
         return Negotiated(answer, member.told)
 
     def set_forwarding(self, session: str, participant: str, source: str, enabled: bool) -> None:
-        """Let "microphone" or "camera" through or not; holds for connections to come, too."""
-        member = self._member(session, participant)
+        """Let "microphone" or "camera" through or not; holds for connections to come, too.
+
+        Of one who is not there, nothing.
+        """
+        member = self._sessions.get(session, {}).get(participant)
+        if member is None:
+            return
         if enabled:
             member.silenced.discard(source)
         else:
@@ -270,7 +280,7 @@ class Sfu:
         self._peers[peer.handle] = peer
         try:
             answer = peer.negotiate(offer)
-        except BadOffer:
+        except Exception:
             self._retire(peer)
             raise
         if member.peer is not None:
@@ -306,16 +316,19 @@ class Sfu:
             peer = self._peers.get(handle)
             if peer is None:
                 continue  # removed while the datagram waited
-            if kind == DTLS:
-                peer.receive_dtls(data)
-            else:
-                peer.receive_stun(data, address, now)
+            try:
+                if kind == DTLS:
+                    peer.receive_dtls(data)
+                else:
+                    peer.receive_stun(data, address, now)
+            except Exception as failure:  # the others' datagrams go on
+                log.error("datagram.failed", error_id=secrets.token_hex(4), exc_info=failure)
 
     def _check_consent(self) -> None:
+        self._consent_timer = self._loop.call_later(_CONSENT_CHECK_S, self._check_consent)
         now = self._clock.monotonic()
         for peer in list(self._peers.values()):
             peer.check_consent(now)
-        self._consent_timer = self._loop.call_later(_CONSENT_CHECK_S, self._check_consent)
 
     # Routing
 

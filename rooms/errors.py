@@ -1,6 +1,9 @@
 """What the rooms refuse, each with a stable code that a client may read."""
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from rooms.lifecycle import Ended
 
 
 class RoomsError(Exception):
@@ -24,9 +27,10 @@ class SessionOver(RoomsError):
 
     code = "session.ended"
 
-    def __init__(self, session: str) -> None:
+    def __init__(self, session: str, ended: "Ended") -> None:
         super().__init__(f"session {session} has ended")
         self.session = session
+        self.ended = ended
 
 
 class NotInvited(RoomsError):
@@ -38,6 +42,16 @@ class NotInvited(RoomsError):
         super().__init__(f"participant {participant} does not belong to session {session}")
         self.session = session
         self.participant = participant
+
+
+class TooManySessions(RoomsError):
+    """As many sessions are kept as may be."""
+
+    code = "server.busy"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"{limit} sessions are kept, the most there may be")
+        self.limit = limit
 
 
 class RoomFull(RoomsError):

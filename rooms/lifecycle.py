@@ -99,6 +99,7 @@ class Session:
     ends_at: datetime
     invitations: Mapping[ParticipantId, Invitation]
     max_participants: int
+    links_outlive: timedelta = LINKS_OUTLIVE_SESSION
     status: Status = "scheduled"
     version: int = 0
     live_since: datetime | None = None
@@ -114,7 +115,7 @@ class Session:
     @property
     def links_until(self) -> datetime:
         """No link into this session is valid from this instant on."""
-        return self.ends_at + LINKS_OUTLIVE_SESSION
+        return self.ends_at + self.links_outlive
 
 
 # Effects, in the order they are to be carried out.
@@ -165,14 +166,14 @@ def invitation(session: Session, participant: ParticipantId) -> Invitation:
     if invited is None:
         raise NotInvited(session.id, participant)
     if session.ended is not None:
-        raise SessionOver(session.id)
+        raise SessionOver(session.id, session.ended)
     return invited
 
 
 def presence(session: Session, seat: Seat) -> Presence:
     """The presence a seat stands for. Raises SessionOver, NotJoined, SeatReplaced."""
     if session.ended is not None:
-        raise SessionOver(session.id)
+        raise SessionOver(session.id, session.ended)
     found = session.present.get(seat.participant)
     if found is None:
         raise NotJoined(session.id, seat.participant)

@@ -27,6 +27,7 @@ class MediaPlane(Protocol):
         """Let a participant's "microphone" or "camera" through, or drop its packets.
 
         Remembered for tracks that come later, for as long as the participant is in the room.
+        Of a participant it does not know, nothing.
         """
 
     def remove_participant(self, session: SessionId, participant: ParticipantId) -> None:

@@ -10,10 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import MappingProxyType
+from typing import Final
 
 from rooms import lifecycle
-from rooms.errors import SessionUnknown
+from rooms.errors import SessionUnknown, TooManySessions
 from rooms.lifecycle import (
+    LINKS_OUTLIVE_SESSION,
     Change,
     Ended,
     ForwardingSet,
@@ -30,6 +32,9 @@ from rooms.lifecycle import (
 )
 from rooms.ports import Audience, Clock, MediaPlane
 from rooms.snapshot import RoomState, room_state
+
+# A session and its people take about 2 KB: all that may be kept take 20 MB.
+MAX_SESSIONS: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +65,11 @@ class SessionService:
         title: str,
         starts_at: datetime,
         length: timedelta,
+        links_outlive: timedelta = LINKS_OUTLIVE_SESSION,
     ) -> Session:
-        """Schedule a session for these (name, role)."""
+        """Schedule a session for these (name, role). Raises TooManySessions."""
+        if len(self._sessions) >= MAX_SESSIONS:
+            raise TooManySessions(MAX_SESSIONS)
         invited = [
             Invitation(ParticipantId(secrets.token_hex(8)), name, role) for name, role in people
         ]
@@ -72,6 +80,7 @@ class SessionService:
             ends_at=starts_at + length,
             invitations=MappingProxyType({one.id: one for one in invited}),
             max_participants=self._max_participants,
+            links_outlive=links_outlive,
         )
         self._sessions[session.id] = session
         return session

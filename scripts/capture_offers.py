@@ -19,13 +19,8 @@ from playwright.async_api import Browser, Page, Route, async_playwright
 
 from media.answerer import ServerDescription, Slot, make_answer
 from media.offer import parse_offer
+from scripts.chromium import launch_chromium
 
-CHROMIUM: Final = "/usr/bin/chromium"
-FLAGS: Final = (
-    "--no-sandbox",
-    "--use-fake-device-for-media-stream=fps=30",
-    "--use-fake-ui-for-media-stream",
-)
 OFFERS: Final = Path(__file__).parents[1] / "tests" / "data" / "offers" / "chromium"
 
 # A secure context without a server: Playwright answers for this origin.
@@ -171,7 +166,7 @@ async def negotiations(page: Page, scenario: str) -> AsyncIterator[tuple[str, st
 
 async def capture(scenarios: Sequence[str]) -> None:
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+        browser = await launch_chromium(playwright)
         page = await open_page(browser)
         for scenario in scenarios:
             folder = OFFERS / scenario

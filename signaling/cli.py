@@ -3,11 +3,9 @@
 import asyncio
 import json
 import sys
-from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
-import aiohttp
 import click
 import uvloop
 
@@ -17,7 +15,7 @@ from signaling.secret import read_secret
 from signaling.settings import BadSettings, Settings, read_settings
 from signaling.tokens import Tokens
 
-_ANSWER_WITHIN_S: Final = 10.0
+_MADE: Final = ("session_id", "therapist_url", "client_url")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -107,21 +105,20 @@ def demo(
 
 
 async def _make_session(address: str, admin_token: str, wanted: dict[str, Any]) -> dict[str, Any]:
-    timeout = aiohttp.ClientTimeout(total=_ANSWER_WITHIN_S)
-    headers = {"Authorization": f"Bearer {admin_token}"}
+    # Imported here: `serve` and `--help` do without a client.
+    from signaling.client import RefusedByServer, post
+
     try:
-        async with (
-            aiohttp.ClientSession(timeout=timeout) as http,
-            http.post(f"{address}/api/sessions", json=wanted, headers=headers) as response,
-        ):
-            body: dict[str, Any] = await response.json()
-    except (aiohttp.ClientError, TimeoutError, ValueError):
+        return await post(f"{address}/api/sessions", admin_token, wanted, expected=_MADE)
+    except ConnectionError:
         _fail(f"no Plumm server answers at {address}; start one with `plumm serve`")
-    if response.status == HTTPStatus.UNAUTHORIZED:
-        _fail(f"the server at {address} has another secret: use its PLUMM_DATA_DIR or PLUMM_SECRET")
-    if response.status != HTTPStatus.CREATED:
-        _fail(f"the server refused: {body['error']['message']}")
-    return body
+    except RefusedByServer as refusal:
+        if refusal.code.startswith("token."):
+            _fail(
+                f"the server at {address} has another secret: "
+                "use its PLUMM_DATA_DIR or PLUMM_SECRET"
+            )
+        _fail(f"the server refused: {refusal.message}")
 
 
 def _admin_token(settings: Settings) -> str:

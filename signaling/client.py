@@ -3,7 +3,7 @@
 Speaks PROTOCOL.md and nothing else; whoever uses it brings the media.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -37,14 +37,17 @@ class RoomClient:
         self._link_token = address.fragment
         self._socket = socketio.AsyncClient(reconnection=False)
 
-    def on(self, event: str, handler: Callable[[Json], object]) -> None:
-        """Call `handler(payload)`, plain or async, at each `event` from the server."""
+    def on(self, event: str, handler: Callable[[Any], object]) -> None:
+        """Call `handler(payload)`, plain or async, at each `event` from the server.
+
+        "disconnect", with a reason, is told when the socket is closed.
+        """
         self._socket.on(event, handler)
 
     async def connect(self) -> Json:
         """Open the socket and join the room; the data of the `room:join` ack.
 
-        Raises RefusedByServer, or OSError where no server answers.
+        Raises RefusedByServer, or ConnectionError where no Plumm server answers.
         """
         token = await self._join_token()
         try:
@@ -56,8 +59,15 @@ class RoomClient:
         return await self.request("room:join", {})
 
     async def request(self, event: str, payload: Json) -> Json:
-        """Send one event and wait for its ack; the ack's data. Raises RefusedByServer."""
-        ack: Json = await self._socket.call(event, payload, timeout=REQUEST_TIMEOUT_S)
+        """Send one event and wait for its ack; the ack's data.
+
+        Raises RefusedByServer, or ConnectionError when the socket is closed or no ack comes.
+        """
+        try:
+            ack: Json = await self._socket.call(event, payload, timeout=REQUEST_TIMEOUT_S)
+        except socketio.exceptions.SocketIOError as error:
+            why = str(error) or f"no answer within {REQUEST_TIMEOUT_S:.0f} s"
+            raise ConnectionError(f"{event}: {why}") from error
         if not ack["ok"]:
             raise RefusedByServer(ack["error"]["code"], ack["error"]["message"])
         data: Json = ack["data"]
@@ -68,18 +78,35 @@ class RoomClient:
         await self._socket.shutdown()
 
     async def _join_token(self) -> str:
+        answer = await post(f"{self._server}/api/join-token", self._link_token, expected=("token",))
+        token: str = answer["token"]
+        return token
+
+
+async def post(
+    url: str, bearer: str, body: Json | None = None, *, expected: Collection[str]
+) -> Json:
+    """POST to a server's API; its answer, which has the keys that are expected.
+
+    Raises RefusedByServer, or ConnectionError where nothing answers, or something else does.
+    """
+    timeout = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_S)
+    headers = {"Authorization": f"Bearer {bearer}"}
+    nobody = f"no Plumm server answers at {url}"
+    try:
         async with (
-            aiohttp.ClientSession() as http,
-            http.post(
-                f"{self._server}/api/join-token",
-                headers={"Authorization": f"Bearer {self._link_token}"},
-            ) as response,
+            aiohttp.ClientSession(timeout=timeout) as http,
+            http.post(url, json=body, headers=headers) as response,
         ):
-            body: Json = await response.json()
-            if response.status != 200:
-                raise RefusedByServer(body["error"]["code"], body["error"]["message"])
-            token: str = body["token"]
-            return token
+            answer = await response.json()
+    except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+        raise ConnectionError(nobody) from error
+    match answer:
+        case {"error": {"code": str(code), "message": str(message)}}:
+            raise RefusedByServer(code, message)
+        case dict() if answer.keys() >= set(expected):
+            return answer
+    raise ConnectionError(nobody)
 
 
 def _refusal_in(error: socketio.exceptions.ConnectionError) -> Exception:

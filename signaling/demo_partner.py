@@ -12,7 +12,7 @@ from typing import Final
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from aiortc.contrib.media import MediaPlayer
 
-from signaling.client import Json, RoomClient
+from signaling.client import Json, RefusedByServer, RoomClient
 
 # A picture with motion everywhere, and a beep a second over a quiet tone.
 _TEST_PICTURE: Final = (
@@ -28,12 +28,13 @@ class Partner:
         self._room = RoomClient(room_url)
         self._file = file
         self._over = asyncio.Event()
+        self._lost = False
         # Not max-bundle: aiortc would then take its candidates from the last section, and an
         # answer has them in the first.
         self._connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
 
     async def run(self) -> None:
-        """Join, send, and wait for the end.
+        """Join, send, and wait for the end, which may come at any moment.
 
         Raises RefusedByServer, OSError for a server that is gone or a file that cannot be
         opened, av.FFmpegError for one that cannot be played.
@@ -42,10 +43,18 @@ class Partner:
         try:
             self._room.on("session:ended", self._finish)
             self._room.on("room:replaced", self._finish)
-            self._room.on("disconnect", self._finish)
+            self._room.on("disconnect", self._lose)
             await self._room.connect()
             await self._publish(player)
             await self._over.wait()
+            if self._lost:
+                raise ConnectionError("the server is gone")
+        except RefusedByServer as refusal:
+            if refusal.code != "session.ended":
+                raise
+        except ConnectionError:
+            if self._lost or not self._over.is_set():
+                raise
         finally:
             # aiortc's threads are not daemons: an unclosed connection would hang the exit.
             await self._connection.close()
@@ -84,7 +93,12 @@ class Partner:
             {"microphone": player.audio is not None, "camera": player.video is not None},
         )
 
-    def _finish(self, _payload: Json | str | None = None) -> None:
+    def _finish(self, _payload: Json) -> None:
+        self._over.set()
+
+    def _lose(self, _reason: str) -> None:
+        """The socket is closed; unless the partner was told why, the server is gone."""
+        self._lost = not self._over.is_set()
         self._over.set()
 
 

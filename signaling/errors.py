@@ -5,7 +5,7 @@ same table. A code is part of the protocol: PROTOCOL.md lists every one.
 """
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,8 @@ ERRORS: Final[dict[str, ErrorKind]] = {
     "message.unknown_event": ErrorKind(400, "There is no such event."),
     "message.binary": ErrorKind(400, "Binary messages are not spoken here."),
     "message.too_large": ErrorKind(413, "The message is too large."),
-    "rate.limited": ErrorKind(429, "Too many messages; wait a moment."),
+    "rate.limited": ErrorKind(429, "That is too much at once; wait a moment."),
+    "server.busy": ErrorKind(503, "The server has all the sessions it can hold; try again later."),
     "rtc.bad_offer": ErrorKind(400, "The offer cannot be answered."),
     "rtc.stale_offer": ErrorKind(409, "A newer offer was answered already."),
     "rtc.connection_closed": ErrorKind(409, "This connection was replaced or closed."),
@@ -43,21 +44,33 @@ class Refused(Exception):
     """This package's refusal, with a code of ERRORS.
 
     detail: more, about form only, for the client's developer. error_id: with `internal`.
+    ended: with `session.ended`, the JSON of how it did.
     """
 
     def __init__(
-        self, code: str, detail: str | None = None, *, error_id: str | None = None
+        self,
+        code: str,
+        detail: str | None = None,
+        *,
+        error_id: str | None = None,
+        ended: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(code if detail is None else f"{code}: {detail}")
         self.code = code
         self.detail = detail
         self.error_id = error_id
+        self.ended = ended
 
 
-def error_body(
-    code: str, *, detail: str | None = None, error_id: str | None = None
-) -> dict[str, str]:
-    """The `{code, message, id?}` of an ack, a refused connection or an HTTP answer."""
-    message = ERRORS[code].message
-    body = {"code": code, "message": message if detail is None else f"{message} ({detail})"}
-    return body if error_id is None else body | {"id": error_id}
+def error_body(refused: Refused) -> dict[str, Any]:
+    """The `{code, message, id?, ended?}` of an ack, a refused connection or an HTTP answer."""
+    message = ERRORS[refused.code].message
+    body: dict[str, Any] = {
+        "code": refused.code,
+        "message": message if refused.detail is None else f"{message} ({refused.detail})",
+    }
+    if refused.error_id is not None:
+        body["id"] = refused.error_id
+    if refused.ended is not None:
+        body["ended"] = refused.ended
+    return body

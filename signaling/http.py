@@ -3,7 +3,7 @@
 import json
 import secrets
 from collections.abc import Awaitable, Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
 
@@ -11,12 +11,14 @@ import structlog
 from aiohttp import web
 
 from rooms.errors import RoomsError
-from rooms.lifecycle import ParticipantId, Session
+from rooms.lifecycle import LINKS_OUTLIVE_SESSION, ParticipantId, Session
 from rooms.ports import Clock
 from rooms.service import SessionService
+from signaling.admission import as_refused, check_invited
 from signaling.errors import ERRORS, Refused, error_body
 from signaling.metrics import CONTENT_TYPE, Metrics
 from signaling.protocol import MAX_MESSAGE_BYTES, PayloadType, SessionRequest
+from signaling.rate import TokenBucket, TokenBuckets
 from signaling.tokens import JOIN_TOKEN_LIFETIME, Grant, Tokens
 
 log = structlog.get_logger(__name__)
@@ -25,6 +27,14 @@ _SESSION_REQUEST: Final = PayloadType(SessionRequest)
 _DEMO_SESSION: Final = SessionRequest(
     therapist="Dr. Lena Hart", client="Maya Lind", title="Demo session"
 )
+# Anyone may make one: at this rate, and forgotten this early, they never are all there may be.
+_DEMOS_PER_SECOND: Final = 1
+_DEMOS_BURST: Final = 100
+_DEMO_LINKS_OUTLIVE: Final = timedelta(hours=1)
+
+# Of one link: each attempt to connect takes a token.
+_JOIN_TOKENS_PER_SECOND: Final = 2
+_JOIN_TOKENS_BURST: Final = 20
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -40,6 +50,13 @@ class Api:
     url: str
     origins: Collection[str]
     demo_sessions: bool
+    _demos: TokenBucket = field(
+        init=False, default_factory=lambda: TokenBucket(_DEMOS_PER_SECOND, _DEMOS_BURST, now_s=0)
+    )
+    _join_tokens: TokenBuckets[Grant] = field(
+        init=False,
+        default_factory=lambda: TokenBuckets(_JOIN_TOKENS_PER_SECOND, _JOIN_TOKENS_BURST),
+    )
 
     def attach(self, app: web.Application) -> None:
         """Serve the routes, on an application made by `application`."""
@@ -61,9 +78,9 @@ class Api:
     async def join_token(self, request: web.Request) -> web.Response:
         """A link token for a join token, while the session is not over."""
         grant = self.tokens.read_link(_bearer(request))
-        invited = self.rooms.invitation(grant.session, grant.participant)
-        if invited.role != grant.role:
-            raise Refused("token.invalid")
+        if not self._join_tokens.take(grant, self.clock.monotonic()):
+            raise Refused("rate.limited")
+        check_invited(self.rooms, grant)
         lifetime_s = int(JOIN_TOKEN_LIFETIME.total_seconds())
         return web.json_response({"token": self.tokens.join(grant), "expires_in": lifetime_s})
 
@@ -77,9 +94,13 @@ class Api:
         origin = request.headers.get("Origin")
         if origin is not None and origin not in self.origins:
             raise Refused("origin.forbidden")
-        return self._created(_DEMO_SESSION)
+        if not self._demos.take(self.clock.monotonic()):
+            raise Refused("rate.limited")
+        return self._created(_DEMO_SESSION, _DEMO_LINKS_OUTLIVE)
 
-    def _created(self, wanted: SessionRequest) -> web.Response:
+    def _created(
+        self, wanted: SessionRequest, links_outlive: timedelta = LINKS_OUTLIVE_SESSION
+    ) -> web.Response:
         session = self.rooms.create(
             [
                 (wanted.therapist, "therapist"),
@@ -88,6 +109,7 @@ class Api:
             title=wanted.title,
             starts_at=self.clock.now(),
             length=timedelta(minutes=wanted.minutes),
+            links_outlive=links_outlive,
         )
         log.info("session.created", session=session.id)
         therapist, client, *others = (self._link(session, one) for one in session.invitations)
@@ -106,9 +128,19 @@ class Api:
         return f"{self.url}/room/{session.id}#{self.tokens.link(grant, session.links_until)}"
 
 
-def application(origins: Collection[str]) -> web.Application:
+def application(origins: Collection[str], metrics: Metrics) -> web.Application:
     """An empty application that turns refusals into answers and puts our headers on all."""
-    app = web.Application(middlewares=[_refusals], client_max_size=MAX_MESSAGE_BYTES)
+
+    @web.middleware
+    async def answer_refusals(request: web.Request, handler: _Handler) -> web.StreamResponse:
+        try:
+            return await _answered(request, handler)
+        except Refused as refused:
+            metrics.refused_requests.labels(code=refused.code).inc()
+            body = {"error": error_body(refused)}
+            return web.json_response(body, status=ERRORS[refused.code].status)
+
+    app = web.Application(middlewares=[answer_refusals], client_max_size=MAX_MESSAGE_BYTES)
     headers = _security_headers(origins)
 
     async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
@@ -120,25 +152,20 @@ def application(origins: Collection[str]) -> web.Application:
     return app
 
 
-@web.middleware
-async def _refusals(request: web.Request, handler: _Handler) -> web.StreamResponse:
+async def _answered(request: web.Request, handler: _Handler) -> web.StreamResponse:
+    """The handler's answer. Raises Refused for whatever is refused or fails, and HTTPException."""
     try:
         return await handler(request)
     except (Refused, RoomsError) as refusal:
-        return _error(refusal.code, detail=getattr(refusal, "detail", None))
+        raise as_refused(refusal) from None
     except web.HTTPRequestEntityTooLarge:
-        return _error("message.too_large")
+        raise Refused("message.too_large") from None
     except web.HTTPException:
         raise
     except Exception as failure:
         error_id = secrets.token_hex(4)
         log.error("request.failed", error_id=error_id, path=request.path, exc_info=failure)
-        return _error("internal", error_id=error_id)
-
-
-def _error(code: str, *, detail: str | None = None, error_id: str | None = None) -> web.Response:
-    body = {"error": error_body(code, detail=detail, error_id=error_id)}
-    return web.json_response(body, status=ERRORS[code].status)
+        raise Refused("internal", error_id=error_id) from failure
 
 
 def _bearer(request: web.Request) -> str | None:
@@ -160,9 +187,6 @@ def _security_headers(origins: Collection[str]) -> dict[str, str]:
     policy = (
         "default-src 'self'",
         f"connect-src 'self' {sockets}",
-        "img-src 'self' data: blob:",
-        "media-src 'self' blob: mediastream:",
-        "worker-src 'self' blob:",
         "object-src 'none'",
         "base-uri 'none'",
         "form-action 'self'",

@@ -8,22 +8,29 @@ fault of ours is logged under an id, which the ack carries. Owned by the event l
 import secrets
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, Final
 
 import structlog
 
 from media.errors import MediaError
 from rooms.errors import RoomsError
+from signaling.admission import as_refused, check_invited
 from signaling.errors import Refused, error_body
 from signaling.handlers import CLIENT_EVENTS, Event, Services
 from signaling.link import Link
 from signaling.members import Connection
 from signaling.metrics import Metrics
-from signaling.protocol import EVENTS_BURST, EVENTS_PER_SECOND
-from signaling.rate import TokenBucket
+from signaling.protocol import EVENTS_BURST, EVENTS_PER_SECOND, MAX_SOCKETS
+from signaling.rate import TokenBuckets
 from signaling.tokens import Grant, Tokens
 
 log = structlog.get_logger(__name__)
+
+# Refusals of a participant that speaks too often, before its socket is closed.
+PATIENCE: Final = 200
+
+# An End must not be lost behind what was sent before it. Who floods with it is sent away.
+_HEARD_ABOVE_THE_RATE: Final = frozenset({"session:end", "room:leave"})
 
 
 class Hub:
@@ -41,17 +48,19 @@ class Hub:
         self._metrics = metrics
         self._events = events
         self._connections: dict[Link, Connection] = {}
+        # A participant's, not a socket's: more sockets are not more events.
+        self._allowed = TokenBuckets[Grant](EVENTS_PER_SECOND, EVENTS_BURST)
+        self._patience = TokenBuckets[Grant](EVENTS_PER_SECOND, PATIENCE)
 
     async def admit(self, link: Link, auth: object) -> None:
         """Let in whoever brings a join token of a session that is not over, or raise Refused."""
         try:
             grant = self._granted(auth)
         except (Refused, RoomsError) as refusal:
-            raise Refused(refusal.code) from None
+            raise as_refused(refusal) from None
         except Exception as failure:
             raise Refused("internal", error_id=_logged(failure, event_name="connect")) from failure
-        bucket = TokenBucket(EVENTS_PER_SECOND, EVENTS_BURST, self._services.clock.monotonic())
-        connection = Connection(link, grant, bucket)
+        connection = Connection(link, grant)
         self._connections[link] = connection
         self._services.members.connect(connection)
 
@@ -72,7 +81,7 @@ class Hub:
     async def _ack(self, link: Link, name: str | None, args: tuple[object, ...]) -> dict[str, Any]:
         connection = self._connections[link]
         try:
-            if not connection.bucket.take(self._services.clock.monotonic()):
+            if not self._may_speak(connection) and name not in _HEARD_ABOVE_THE_RATE:
                 raise Refused("rate.limited")
             if name is None or len(args) != 1:
                 raise Refused("message.malformed")
@@ -80,12 +89,10 @@ class Hub:
             if event is None:
                 raise Refused("message.unknown_event")
             data = await event.answer(self._services, connection, args[0])
-        except (Refused, RoomsError) as refusal:
-            return _refusal(error_body(refusal.code, detail=getattr(refusal, "detail", None)))
-        except MediaError as refusal:
-            return _refusal(error_body(refusal.code, detail=str(refusal)[:200]))
+        except (Refused, RoomsError, MediaError) as refusal:
+            return _refusal(as_refused(refusal))
         except Exception as failure:  # noqa: BLE001 - ours; logged with its traceback
-            return _refusal(error_body("internal", error_id=_logged(failure, event_name=name)))
+            return _refusal(Refused("internal", error_id=_logged(failure, event_name=name)))
         finally:
             if connection.gone:  # it went away while it was answered: leave no seat behind
                 self._lose_seat(connection)
@@ -93,10 +100,20 @@ class Hub:
 
     def _granted(self, auth: object) -> Grant:
         grant = self._tokens.read_join(auth.get("token") if isinstance(auth, dict) else None)
-        invited = self._services.rooms.invitation(grant.session, grant.participant)
-        if invited.role != grant.role:
-            raise Refused("token.invalid")
+        check_invited(self._services.rooms, grant)
+        if self._services.members.sockets_of(grant) >= MAX_SOCKETS:
+            raise Refused("rate.limited")
         return grant
+
+    def _may_speak(self, connection: Connection) -> bool:
+        """Whether the participant may send one more event; who never lets up is sent away."""
+        now_s = self._services.clock.monotonic()
+        if self._allowed.take(connection.grant, now_s):
+            return True
+        if not self._patience.take(connection.grant, now_s) and not connection.link.closing:
+            self._metrics.dropped_sockets.labels(reason="rate.limited").inc()
+            connection.link.disconnect()
+        return False
 
     def _lose_seat(self, connection: Connection) -> None:
         seat = connection.seat
@@ -107,8 +124,8 @@ class Hub:
                 self._services.rooms.lose_socket(seat)
 
 
-def _refusal(error: dict[str, Any]) -> dict[str, Any]:
-    return {"ok": False, "error": error}
+def _refusal(refused: Refused) -> dict[str, Any]:
+    return {"ok": False, "error": error_body(refused)}
 
 
 def _logged(failure: Exception, event_name: str | None) -> str:

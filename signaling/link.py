@@ -17,6 +17,8 @@ from signaling.metrics import Metrics
 
 # To get in once the socket is open: the token is at hand, this is one round trip.
 ADMITTED_WITHIN_S: Final = 5.0
+# To join the room once let in: clients do so in their next message.
+JOINED_WITHIN_S: Final = 10.0
 # For the peer to take what is queued, and to answer our close.
 CLOSED_WITHIN_S: Final = 1.0
 # What may wait for a socket that does not read: a room of twelve changing twenty times over.
@@ -96,7 +98,12 @@ class Link:
         self.close()
 
     def admitted(self) -> None:
-        """The client is let in: it met its first deadline. A closing link keeps its last."""
+        """The client is let in; its second deadline runs. A closing link keeps its last."""
+        if not self.closing:
+            self._set_deadline(JOINED_WITHIN_S, "idle")
+
+    def joined(self) -> None:
+        """The client did what it came for: no deadline is left. A closing link keeps its last."""
         if not self.closing:
             self._clear_deadline()
 

@@ -33,6 +33,8 @@ def configure_logs(level: str, style: Literal["console", "json"]) -> None:
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=render)
     )
+    # It repeats malformed requests, tokens included, at ERROR; they are answered with 400.
+    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level.upper())

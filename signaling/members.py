@@ -24,7 +24,6 @@ from signaling.protocol import (
     SESSION_ENDED,
     said,
 )
-from signaling.rate import TokenBucket
 from signaling.tokens import Grant
 
 log = structlog.get_logger(__name__)
@@ -39,7 +38,6 @@ class Connection:
 
     link: Link
     grant: Grant
-    bucket: TokenBucket
     seat: Seat | None = None
     gone: bool = False
 
@@ -61,6 +59,7 @@ class Members:
         before = seated.get(seat.participant)
         seated[seat.participant] = connection
         connection.seat = seat
+        connection.link.joined()
         if before is not None and before is not connection:
             _tell([before], ROOM_REPLACED, {})
             _disconnect_soon(before)
@@ -83,6 +82,11 @@ class Members:
         connected.discard(connection)
         if not connected:
             self._connected.pop(connection.grant.session, None)
+
+    def sockets_of(self, grant: Grant) -> int:
+        """How many sockets of one participant are open. O(sockets of the session)."""
+        connected = self._connected.get(grant.session, ())
+        return sum(one.grant.participant == grant.participant for one in connected)
 
     def connected(self, session: SessionId) -> int:
         """How many sockets are connected to a session."""

@@ -40,6 +40,12 @@ class Metrics:
             ["code"],
             registry=self._registry,
         )
+        self.refused_requests = Counter(
+            "plumm_http_refused_requests",
+            "HTTP requests refused, by error code.",
+            ["code"],
+            registry=self._registry,
+        )
         self.dropped_sockets = Counter(
             "plumm_signaling_dropped_sockets",
             "Sockets the server cut off, by reason: an error code, slow_consumer or idle.",

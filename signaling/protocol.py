@@ -25,6 +25,8 @@ from signaling.errors import Refused
 MAX_MESSAGE_BYTES: Final = 64 * 1024
 EVENTS_PER_SECOND: Final = 20
 EVENTS_BURST: Final = 40
+# Of one participant: the one in the room, and those of a client that lost it in silence.
+MAX_SOCKETS: Final = 4
 
 Source: TypeAlias = Literal["microphone", "camera"]
 Role: TypeAlias = Literal["therapist", "client"]

@@ -2,17 +2,38 @@
 
 import os
 import secrets
+import stat
 import tempfile
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 FILE_NAME: Final = "secret"
+# As long as the digest of HS256 (RFC 7518, 3.2); with less, or nothing, tokens could be forged.
+MIN_CHARACTERS: Final = 32
+_MAX_BYTES: Final = 4096
+
+
+class UnusableSecret(OSError):
+    """A file of that name which is not a secret of ours; the message says what is wrong."""
 
 
 def read_secret(data_dir: Path) -> str:
-    """The secret of a data directory. Raises FileNotFoundError where no server ever ran."""
-    return (data_dir / FILE_NAME).read_text().strip()
+    """The secret of a data directory.
+
+    Raises FileNotFoundError where no server ever ran, UnusableSecret, or another OSError.
+    """
+    path = data_dir / FILE_NAME
+    # Not waited for: a named pipe without a writer would hold up the start for ever.
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
+        mode = os.fstat(file.fileno()).st_mode
+        content = file.read(_MAX_BYTES) if stat.S_ISREG(mode) else b""
+    secret = content.strip().decode("ascii", "replace")
+    if len(secret) < MIN_CHARACTERS or not secret.isprintable() or len(content) == _MAX_BYTES:
+        raise UnusableSecret(f"{path} does not hold a secret; remove it to have one made")
+    if mode & 0o077:
+        raise UnusableSecret(f"{path} can be read by others; make it private: chmod 600")
+    return secret
 
 
 def read_or_make_secret(data_dir: Path) -> str:

@@ -10,13 +10,15 @@ from collections.abc import Callable
 import structlog
 from aiohttp import web
 
-from signaling.settings import Settings
+from signaling.settings import BadSettings, Settings
 from signaling.wiring import Plumm
 
 log = structlog.get_logger(__name__)
 
 # Requests that are still being answered when the server is told to go.
 _REQUESTS_END_WITHIN_S = 0.3
+# A page asks for what it needs within a second or two; aiohttp would wait for an hour.
+_KEEP_ALIVE_S = 15.0
 
 
 class CannotListen(Exception):
@@ -34,7 +36,7 @@ async def serve(settings: Settings, on_ready: Callable[[Settings], None]) -> Non
 
     on_ready is called once, with the settings as they turned out (a free port was picked).
     Raises CannotListen when a port is taken or an address is not ours, BadSettings when the
-    data directory cannot be used.
+    host has no address or the data directory cannot be used.
     """
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -47,7 +49,12 @@ async def serve(settings: Settings, on_ready: Callable[[Settings], None]) -> Non
     except OSError as error:
         listener.close()
         raise CannotListen("media", settings.relay_host, settings.media_port, error) from error
-    runner = web.AppRunner(plumm.app, access_log=None, shutdown_timeout=_REQUESTS_END_WITHIN_S)
+    runner = web.AppRunner(
+        plumm.app,
+        access_log=None,
+        keepalive_timeout=_KEEP_ALIVE_S,
+        shutdown_timeout=_REQUESTS_END_WITHIN_S,
+    )
     await runner.setup()
     try:
         site = web.SockSite(runner, listener)
@@ -68,9 +75,17 @@ async def serve(settings: Settings, on_ready: Callable[[Settings], None]) -> Non
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A listening socket; an empty host is every address, IPv4 and IPv6."""
+    """A listening socket; an empty host is every address, IPv4 and IPv6.
+
+    Raises CannotListen, and BadSettings for a host that has no address.
+    """
     both = host in ("", "::") and socket.has_dualstack_ipv6()
     family = socket.AF_INET6 if both or ":" in host else socket.AF_INET
+    try:
+        socket.getaddrinfo(host or None, port, family)
+    # UnicodeError: no such name can be (an empty label, one of more than 63 characters).
+    except (socket.gaierror, UnicodeError) as error:
+        raise BadSettings(f"PLUMM_HOST: no address is known of {host}") from error
     try:
         return socket.create_server((host, port), family=family, backlog=128, dualstack_ipv6=both)
     except OSError as error:

@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from signaling.secret import MIN_CHARACTERS
+
 _PREFIX: Final = "PLUMM_"
 _WILDCARDS: Final = ("", "0.0.0.0", "::")  # noqa: S104 - compared with, never bound
 
@@ -48,7 +50,7 @@ class Settings(BaseSettings):
     origins: _CommaList = Field(
         default=(),
         description="Origins, comma-separated, whose pages may open a socket. Default: that of "
-        "the public URL, and on a loopback host both 127.0.0.1 and localhost.",
+        "the public URL; without one, on a loopback host, both 127.0.0.1 and localhost.",
     )
     data_dir: Path = Field(
         default=Path(".plumm"), description="Directory for everything that is kept on disk."
@@ -67,7 +69,8 @@ class Settings(BaseSettings):
     )
     demo: bool | None = Field(
         default=None,
-        description="Whether the home page may make demo sessions. Default: on a loopback host.",
+        description="Whether the home page may make demo sessions. Default: on a loopback host "
+        "without a public URL.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="The least that is logged."
@@ -98,21 +101,16 @@ class Settings(BaseSettings):
     @field_validator("secret")
     @classmethod
     def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
-        # 32 bytes: as long as the digest of HS256 (RFC 7518, 3.2).
-        if value is not None and len(value.get_secret_value()) < 32:
-            raise ValueError("needs 32 characters or more")
+        if value is not None and len(value.get_secret_value()) < MIN_CHARACTERS:
+            raise ValueError(f"needs {MIN_CHARACTERS} characters or more")
         return value
 
     @field_validator("public_url", "origins")
     @classmethod
     def _plain(cls, value: Any) -> Any:
-        for url in (value,) if isinstance(value, str) else value:
-            parts = urlsplit(url)
-            if url and (parts.scheme not in ("http", "https") or not parts.netloc):
-                raise ValueError(f"{url} is not an http:// or https:// URL")
-            if parts.path.strip("/") or parts.query or parts.fragment:
-                raise ValueError(f"{url} has more than scheme, host and port")
-        return value.rstrip("/") if isinstance(value, str) else tuple(u.rstrip("/") for u in value)
+        if isinstance(value, str):
+            return value and _origin(value)
+        return tuple(_origin(url) for url in value)
 
     @model_validator(mode="after")
     def _advertised_or_known(self) -> Self:
@@ -139,27 +137,29 @@ class Settings(BaseSettings):
     def url(self) -> str:
         """Where browsers find the server, without a slash at the end."""
         name = self.addresses[0] if self.host in _WILDCARDS else self.host
-        return self.public_url or f"http://{_in_url(name)}:{self.port}"
+        return self.public_url or _origin(f"http://{_in_url(name)}:{self.port}")
 
     @property
     def allowed_origins(self) -> tuple[str, ...]:
         """Whose pages may open a socket."""
         if self.origins:
             return self.origins
-        if not self.is_loopback:
+        if not self._is_local:
             return (self.url,)
-        twins = (f"http://{name}:{self.port}" for name in ("127.0.0.1", "localhost"))
+        twins = (_origin(f"http://{name}:{self.port}") for name in ("127.0.0.1", "localhost"))
         return tuple(dict.fromkeys((self.url, *twins)))
 
     @property
     def demo_sessions(self) -> bool:
         """Whether anyone who reaches the home page may make a session."""
-        return self.is_loopback if self.demo is None else self.demo
+        return self._is_local if self.demo is None else self.demo
 
     @property
-    def is_loopback(self) -> bool:
-        """Only this machine reaches the web server."""
-        return self._host_ip is not None and ip_address(self._host_ip).is_loopback
+    def _is_local(self) -> bool:
+        """Only people at this machine reach the web server: no proxy in front has a URL."""
+        if self.public_url or self._host_ip is None:
+            return False
+        return ip_address(self._host_ip).is_loopback
 
     @property
     def _host_ip(self) -> str | None:
@@ -187,6 +187,24 @@ def _first_fault(error: ValidationError) -> str:
     if not first["loc"]:
         return message
     return f"{_PREFIX}{str(first['loc'][0]).upper()}: {message}"
+
+
+def _origin(url: str) -> str:
+    """An origin as browsers write it: in lower case, without its scheme's port, no slash.
+
+    Raises ValueError for what is no such URL or says more than an origin.
+    Source: RFC 6454, 6.1.
+    """
+    parts = urlsplit(url)
+    if "@" in parts.netloc:  # not repeated: it may hold a password
+        raise ValueError("a URL here has no user name or password")
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"{url} is not an http:// or https:// URL")
+    if parts.path.strip("/") or parts.query or parts.fragment:
+        raise ValueError(f"{url} has more than scheme, host and port")
+    default = 443 if parts.scheme == "https" else 80
+    port = "" if parts.port in (None, default) else f":{parts.port}"
+    return f"{parts.scheme}://{_in_url(parts.hostname)}{port}"
 
 
 def _in_url(host: str) -> str:

@@ -110,8 +110,9 @@ class SocketServer:
         origin = request.headers.get("Origin")
         if origin is not None and origin not in self._origins:
             self._metrics.refused_connections.labels(code="origin.forbidden").inc()
-            body = {"error": error_body("origin.forbidden")}
-            return web.json_response(body, status=ERRORS["origin.forbidden"].status)
+            forbidden = Refused("origin.forbidden")
+            body = {"error": error_body(forbidden)}
+            return web.json_response(body, status=ERRORS[forbidden.code].status)
         response: web.StreamResponse = await self._sio.handle_request(request)
         return response
 
@@ -145,7 +146,7 @@ class SocketServer:
             self._metrics.refused_connections.labels(code=refusal.code).inc()
             # Later, so that the client hears why first.
             asyncio.get_running_loop().call_soon(link.close)
-            body = error_body(refusal.code, error_id=refusal.error_id)
+            body = error_body(refusal)
             raise socketio.exceptions.ConnectionRefusedError(body["message"], body) from None
         link.admitted()
         self._admitted.add(link)

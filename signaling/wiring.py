@@ -112,7 +112,7 @@ class Plumm:
             origins=settings.allowed_origins,
             demo_sessions=settings.demo_sessions,
         )
-        app = application(settings.allowed_origins)
+        app = application(settings.allowed_origins, metrics)
         sockets.attach(app)
         api.attach(app)
         add_pages(app)

@@ -27,8 +27,8 @@ OTHER_AUDIO: Final = 6
 class RelayError(Exception):
     """A verb that could not be done. Arguments out of their documented range are ValueErrors.
 
-    code: "relay.unknown_handle"; "relay.not_bound" (select); "relay.ssrc_in_use"
-        (add_subscription); "relay.forked" (any verb in a child process).
+    code: "relay.unknown_handle"; "relay.address_in_use" (bind); "relay.not_bound" (select);
+        "relay.ssrc_in_use" (add_subscription); "relay.forked" (any verb in a child process).
     """
 
     code: str
@@ -99,8 +99,10 @@ class Relay:
     def bind(self, peer: int, address: Address) -> None:
         """This address proved that it is the peer: accept DTLS, RTP and RTCP from it.
 
-        Moves an address that was bound to another peer. At most 8 per peer: the one that has
-        been silent longest gives way, but not the one that media is sent to.
+        Moves an address that was bound to another peer, but not while that one's media goes
+        there and it was heard from there in the last 6 s: RelayError("relay.address_in_use").
+        At most 8 per peer: the one that has been silent longest gives way, but not the one
+        that media is sent to.
         """
     def select(self, peer: int, address: Address | None) -> None:
         """Send the peer's media to this bound address; None stops sending (consent lost)."""

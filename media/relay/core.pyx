@@ -149,6 +149,8 @@ cdef object _done(verbs.Outcome outcome):
         raise RelayError("relay.unknown_handle", "no such peer, track or subscription")
     if outcome == verbs.NOT_BOUND:
         raise RelayError("relay.not_bound", "the address is not one of the peer's")
+    if outcome == verbs.ADDRESS_IN_USE:
+        raise RelayError("relay.address_in_use", "another peer's media goes to this address")
     if outcome == verbs.SSRC_IN_USE:
         raise RelayError("relay.ssrc_in_use", "another subscription of the peer has this SSRC")
     if outcome == verbs.WRONG_KIND:

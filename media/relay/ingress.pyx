@@ -164,6 +164,10 @@ cdef void ingest(
     """One datagram. Source of the ranges: RFC 7983, 7; RTCP among RTP: RFC 5761, 4."""
     shard.counters[PACKETS_IN] += 1
     shard.counters[BYTES_IN] += length
+    # Port 0 is nobody's (RFC 768): there is no answering it.
+    if source.port == 0:
+        shard.counters[DROPPED_PROTOCOL] += 1
+        return
     if data[0] <= 3:
         ingest_stun(shard, data, length, source)
         return

@@ -44,6 +44,7 @@ from media.relay.tables cimport (
 )
 from media.relay.timers cimport arm, wake, want_keyframe
 from media.relay.verbs cimport (
+    ADDRESS_IN_USE,
     DONE,
     NO_MEMORY,
     NOT_BOUND,
@@ -51,6 +52,10 @@ from media.relay.verbs cimport (
     UNKNOWN_HANDLE,
     pass_sending,
 )
+
+cdef enum:
+    # A browser repeats its checks every 2.5 to 6 s.
+    IN_USE_US = 6000000
 
 
 cdef bint init_shard(Shard *shard) noexcept nogil:
@@ -262,6 +267,18 @@ cdef Binding *most_silent(Peer *peer) noexcept nogil:
     return found
 
 
+cdef inline bint in_use(const Binding *binding) noexcept nogil:
+    """Whether media goes there and something authentic came from there lately.
+
+    Somebody else who writes that address on a datagram of its own must not get it.
+    """
+    return (
+        binding.peer.selected
+        and same_address(&binding.peer.destination, &binding.address)
+        and monotonic_us() - binding.seen_us < IN_USE_US
+    )
+
+
 cdef Outcome bind(Shard *shard, uint64_t handle, const Address *address) noexcept nogil:
     cdef uint64_t hash = hash_address(address, shard.seed)
     cdef Binding *fresh = <Binding *>calloc(1, sizeof(Binding))
@@ -280,6 +297,8 @@ cdef Outcome bind(Shard *shard, uint64_t handle, const Address *address) noexcep
         outcome = UNKNOWN_HANDLE
     elif known != NULL and known.peer == peer:
         known.seen_us = monotonic_us()
+    elif known != NULL and in_use(known):
+        outcome = ADDRESS_IN_USE
     else:
         if known != NULL:
             unbind(shard, known)

@@ -8,6 +8,7 @@ cdef enum Outcome:
     UNKNOWN_HANDLE
     NO_MEMORY
     NOT_BOUND
+    ADDRESS_IN_USE
     SSRC_IN_USE
     WRONG_KIND
 

@@ -9,18 +9,10 @@ from typing import Final
 from playwright.async_api import Page, async_playwright
 
 from scripts.bench.server import running_server
+from scripts.chromium import launch_chromium
 
-CHROMIUM: Final = "/usr/bin/chromium"
 JOINS: Final = 24
 _FRAME_TIMEOUT_S: Final = 15.0
-_ARGUMENTS: Final = (
-    "--no-sandbox",
-    "--use-fake-device-for-media-stream=fps=30",
-    "--use-fake-ui-for-media-stream",
-    "--allow-loopback-in-peer-connection",
-    "--autoplay-policy=no-user-gesture-required",
-    "--disable-features=WebRtcHideLocalIpsWithMdns",
-)
 
 # Notes the click, then the first frame of any video element that shows a received track.
 _WATCH: Final = """
@@ -72,7 +64,7 @@ async def first_frames(tell: Callable[[str], None], joins: int = JOINS) -> dict[
     """
     async with running_server(None) as server, AsyncExitStack() as stack:
         playwright = await stack.enter_async_context(async_playwright())
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=list(_ARGUMENTS))
+        browser = await launch_chromium(playwright)
         stack.push_async_callback(browser.close)
         context = await browser.new_context(permissions=["camera", "microphone"])
         room = await server.open_room()

@@ -78,7 +78,6 @@ def _spawn(folder: Path) -> tuple[subprocess.Popen[bytes], Server, Path]:
         "PLUMM_PORT": str(port),
         "PLUMM_MEDIA_PORT": str(media_port),
         "PLUMM_ADVERTISED_IP": "127.0.0.1",
-        "PLUMM_PUBLIC_URL": url,
         "PLUMM_DATA_DIR": str(folder / "data"),
     }
     log = folder / "server.log"

@@ -3,6 +3,8 @@
  * A browser that forbids storage forgets, and everything else works.
  */
 
+import type { Ended, Role } from "./signaling/protocol";
+
 function stored(storage: () => Storage, key: string): string | undefined {
   try {
     return storage().getItem(key) ?? undefined;
@@ -33,12 +35,19 @@ export function remember(
   store(() => localStorage, `plumm.${topic}.${name}`, value);
 }
 
+/** role: undefined and selfId: "" where the session was over before one was in. */
+export interface HowItEnded {
+  ended: Ended;
+  role: Role | undefined;
+  selfId: string;
+}
+
 /** What a reload of this tab has to know about its session. */
 export interface TabSession {
   /** Joined and not left: come back without the pre-join card. */
   joined?: { microphone: boolean; camera: boolean };
   /** How the session ended, to say it again. */
-  ended?: string;
+  ended?: HowItEnded;
   /** When the Refresh ladder last reloaded the page, ms since the epoch. */
   reloadedAt?: number;
 }

@@ -46,11 +46,29 @@ describe("the refresh ladder", () => {
 
   test("climbs by itself when media stalls, with the same steps", () => {
     const ladder = new RefreshLadder();
+    ladder.handle(moved, 0);
     expect(ladder.handle(stall, 0)).toBe("ice-restart");
     expect(pass(ladder, 0, 20_000).map(([, action]) => action)).toEqual([
       "new-connection",
       "reload",
     ]);
+  });
+
+  test("does not reload for a stall where media never came since the page was loaded", () => {
+    const ladder = new RefreshLadder();
+    ladder.handle(stall, 0);
+    expect(pass(ladder, 0, 20_000).at(-1)).toEqual([7_500, "give-up"]);
+    expect(ladder.handle(button, 90_000)).toBe("ice-restart");
+    expect(pass(ladder, 90_000, 110_000).at(-1)?.[1]).toBe("reload");
+  });
+
+  test("reloads for a stall again after media has come back", () => {
+    const ladder = new RefreshLadder(0);
+    const minutes = 5 * 60_000;
+    ladder.handle(stall, minutes);
+    ladder.handle(moved, minutes + 100);
+    ladder.handle(stall, minutes + 200);
+    expect(pass(ladder, minutes + 200, minutes + 20_000).at(-1)?.[1]).toBe("reload");
   });
 
   test("does not start again while it climbs, and the press joins the climb", () => {

@@ -58,8 +58,15 @@ describe("what a screen reader says", () => {
     ]);
   });
 
-  test("is silent about full screen and about the first snapshot", () => {
-    expect(said(room(person("Maya")), room(person("Maya", { fullscreen: true })))).toEqual([]);
+  test("speaks of the other's full screen", () => {
+    const before = room(person("Maya"));
+    const wide = room(person("Maya", { fullscreen: true }));
+    expect(said(before, wide)).toEqual(["Maya is in full screen."]);
+    expect(said(wide, before)).toEqual(["Maya left full screen."]);
+  });
+
+  test("is silent about one's own full screen and about the first snapshot", () => {
+    expect(said(room(person("me")), room(person("me", { fullscreen: true })))).toEqual([]);
     expect(announcements(undefined, room(person("Maya")), "me")).toEqual([]);
   });
 });
@@ -153,12 +160,15 @@ describe("words", () => {
     };
     const own = endedWords(ended, "therapist", "t");
     expect(own.text).toMatch(/^You ended it at .* It lasted 48 minutes\.$/);
-    expect(own.next).toContain("Your payout is counted from here.");
+    expect(own.next).toBe("Your payout is counted from here.");
     const others = endedWords(ended, "client", "c");
     expect(others.text).toMatch(/^Lena ended it/);
     expect(others.next).not.toContain("payout");
     const forgotten = endedWords({ ...ended, cause: "timeout" }, "therapist", "t");
-    expect(forgotten.next).toContain("Confirm");
+    expect(forgotten.next).toBe("");
+    const stranger = endedWords(ended, undefined, "");
+    expect(stranger.text).toMatch(/^Lena ended it at .* It lasted 48 minutes\.$/);
+    expect(stranger.next).toBe("");
   });
 
   test("give the reference of a fault of ours, and a page to every code", () => {

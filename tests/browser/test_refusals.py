@@ -79,6 +79,21 @@ async def test_a_damaged_link_says_so(server: Server, open_room: OpenRoom, fragm
     await says(room, "This link (does not work|is not complete)")
 
 
+async def test_a_client_who_comes_after_the_end_sees_who_ended_it_and_how_long_it_lasted(
+    server: Server, open_room: OpenRoom
+) -> None:
+    session = server.demo()
+    therapist = await open_room(session.therapist_url)
+    await therapist.join()
+    await therapist.press("End session")
+    dialog = therapist.page.get_by_role("dialog")
+    await dialog.get_by_role("button", name="End session", exact=True).click()
+    await says(therapist, "You ended it at .* It lasted")
+
+    client = await open_room(session.client_url)
+    await says(client, r"Dr\. Lena Hart ended it at .* It lasted less than a minute\.")
+
+
 async def test_a_full_room_says_so(tmp_path: Path, open_room: OpenRoom) -> None:
     with Server(tmp_path, PLUMM_MAX_PARTICIPANTS="2") as server:
         urls = server.group("Lena", ["Maya", "Tom"])

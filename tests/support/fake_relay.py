@@ -1,8 +1,10 @@
 """The relay's verbs without a socket: what the media plane told it, as plain values."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
+
+from media.relay import RelayError
 
 Address = tuple[str, int]
 
@@ -12,6 +14,7 @@ class FakePeer:
     ufrags: set[str] = field(default_factory=set)
     bound: set[Address] = field(default_factory=set)
     selected: Address | None = None
+    keys: tuple[str, bytes, bytes] | None = None
 
 
 @dataclass
@@ -45,6 +48,7 @@ class FakeRelay:
         self.tracks: dict[int, FakeTrack] = {}
         self.subscriptions: dict[int, FakeSubscription] = {}
         self.sent: list[tuple[Address, bytes]] = []
+        self.deliver: Callable[[Address, bytes], None] = lambda *_: None
 
     def add_peer(self) -> int:
         handle = next(self._handles)
@@ -76,13 +80,19 @@ class FakeRelay:
             peer.ufrags.discard(ufrag)
 
     def bind(self, peer: int, address: Address) -> None:
+        if any(other.selected == address for n, other in self.peers.items() if n != peer):
+            raise RelayError("relay.address_in_use", "another peer's media goes to this address")
         self.peers[peer].bound.add(address)
 
     def select(self, peer: int, address: Address | None) -> None:
         self.peers[peer].selected = address
 
+    def set_keys(self, peer: int, profile: str, receive_key: bytes, send_key: bytes) -> None:
+        self.peers[peer].keys = (profile, receive_key, send_key)
+
     def send(self, address: Address, data: bytes) -> None:
         self.sent.append((address, data))
+        self.deliver(address, data)
 
     def add_track(
         self,

@@ -99,8 +99,8 @@ class FakeSfu:
         return Negotiated("v=0\r\n", self.sections(session, participant))
 
     def set_forwarding(self, session: str, participant: str, source: str, enabled: bool) -> None:
-        self._member(session, participant)
-        self.calls.append(("set_forwarding", session, participant, source, enabled))
+        if (session, participant) in self._members:
+            self.calls.append(("set_forwarding", session, participant, source, enabled))
 
     def remove_participant(self, session: str, participant: str) -> None:
         self._members.pop((session, participant), None)

@@ -5,7 +5,7 @@ export interface Demo {
   client_url: string;
 }
 
-/** The links of a new session; "off" where the server offers none, "failed" when it did not answer. */
+/** The links of a new session; "off" where the server offers none, "failed" when it made none. */
 export async function startDemo(): Promise<Demo | "off" | "failed"> {
   try {
     const response = await fetch("/api/demo", { method: "POST" });

@@ -160,7 +160,7 @@ export class PlummHome extends LitElement {
         Start a demo session
       </button>
       <p role="status" ?hidden=${this.demo !== "failed"}>
-        ${this.demo === "failed" ? "The server did not answer. Try again in a moment." : nothing}
+        ${this.demo === "failed" ? "That did not work just now. Try again in a moment." : nothing}
       </p>`;
   }
 
@@ -171,7 +171,10 @@ export class PlummHome extends LitElement {
         <h2>${who}</h2>
         <p class="muted">${what}</p>
       </div>
-      <button class="button quiet copy" @click=${() => this.#copy(url)}>
+      <button
+        class="button quiet copy"
+        ?hidden=${navigator.clipboard === undefined}
+        @click=${() => this.#copy(url)}>
         ${copied ? check : copy}
         <span role="status">${copied ? "Copied" : "Copy link"}</span
         ><span class="unseen"> for the ${who.toLowerCase()}</span>
@@ -187,6 +190,7 @@ export class PlummHome extends LitElement {
     this.demo = await startDemo();
   };
 
+  /** Browsers offer the clipboard to secure pages only; elsewhere the button is not there. */
   async #copy(url: string): Promise<void> {
     await navigator.clipboard.writeText(url);
     this.copied = url;

@@ -4,8 +4,9 @@
  *   ICE restart  →  new RTCPeerConnection  →  page reload
  *
  * A step is taken only if the one before did not bring media back in time. The button and a
- * stall climb the same ladder; a reload happens at most once a minute, so that a page can
- * never reload itself in a loop. While the server cannot be reached no step can be taken; once
+ * stall climb the same ladder. A reload happens at most once a minute; and a stall reloads only a
+ * page on which media has moved, so that a page whose media never comes (UDP is blocked) does not
+ * reload itself for ever. While the server cannot be reached no step can be taken; once
  * it is back the climb begins anew, since much may have changed.
  */
 
@@ -14,7 +15,7 @@ export type Cause = "button" | "stall";
 
 export type LadderEvent =
   | { type: "begin"; cause: Cause }
-  /** Media moves again. */
+  /** Media moves; during a climb: again. */
   | { type: "moved" }
   /** The step could not be carried out. */
   | { type: "failed" }
@@ -43,6 +44,7 @@ interface Climb {
 
 export class RefreshLadder {
   readonly #lastReloadAt: number | undefined;
+  #hasMoved = false;
   #climb: Climb | undefined;
   #reachable = true;
   #restUntil = Number.NEGATIVE_INFINITY;
@@ -62,6 +64,7 @@ export class RefreshLadder {
       case "begin":
         return this.#begin(event.cause, now);
       case "moved":
+        this.#hasMoved = true;
         if (this.#climb === undefined || this.#climb.since === undefined) return undefined;
         this.#climb = undefined;
         return "done";
@@ -99,12 +102,18 @@ export class RefreshLadder {
     const climb = this.#climb;
     if (climb === undefined) return undefined;
     if (climb.step === "ice-restart") return this.#take("new-connection", climb.cause, now);
-    const mayReload =
-      this.#lastReloadAt === undefined || now - this.#lastReloadAt >= RELOAD_SPACING_MS;
-    if (climb.step === "new-connection" && mayReload) return this.#take("reload", climb.cause, now);
+    if (climb.step === "new-connection" && this.#mayReload(climb.cause, now)) {
+      return this.#take("reload", climb.cause, now);
+    }
     this.#climb = undefined;
     this.#restUntil = now + REST_MS;
     return "give-up";
+  }
+
+  #mayReload(cause: Cause, now: number): boolean {
+    const last = this.#lastReloadAt;
+    const spaced = last === undefined || now - last >= RELOAD_SPACING_MS;
+    return spaced && (cause === "button" || this.#hasMoved);
   }
 
   #serverIs(reachable: boolean, now: number): Action | undefined {

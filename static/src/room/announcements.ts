@@ -44,6 +44,9 @@ function othersChanges(old: Participant, now: Participant): string[] {
       now.camera ? `${now.name} turned the camera on.` : `${now.name} turned the camera off.`,
     );
   }
+  if (old.fullscreen !== now.fullscreen) {
+    said.push(now.fullscreen ? `${now.name} is in full screen.` : `${now.name} left full screen.`);
+  }
   if (old.connection !== now.connection) {
     if (now.connection === "reconnecting") said.push(`${now.name} is reconnecting.`);
     if (now.connection === "connected" && old.connection === "reconnecting") {

@@ -228,23 +228,32 @@ export class Call {
   }
 
   async #observe(): Promise<void> {
-    const sample = await this.#sample();
-    if (sample === undefined || this.#timer === undefined) return;
-    if (this.#ladder.climbing === undefined) this.#watchFlow(sample);
-    else this.#watchClimb(sample);
-    this.#schedule();
+    try {
+      const sample = await this.#sample();
+      if (this.#timer === undefined) return;
+      if (this.#ladder.climbing !== undefined) this.#watchClimb(sample);
+      else if (sample !== undefined) this.#watchFlow(sample);
+    } finally {
+      if (this.#timer !== undefined) this.#schedule();
+    }
   }
 
-  #watchClimb(sample: FlowSample): void {
+  /** Without a sample only time passes. */
+  #watchClimb(sample: FlowSample | undefined): void {
     const expected = this.#expected().map((received) => received.mid);
-    const back = this.#baseline !== undefined && moved(this.#baseline, sample, expected);
+    const before = this.#baseline;
+    const back = before !== undefined && sample !== undefined && moved(before, sample, expected);
     this.#step(back && this.connected ? { type: "moved" } : { type: "tick" });
   }
 
   #watchFlow(sample: FlowSample): void {
-    if (this.#watch.observe(sample, this.connected)) this.#step({ type: "begin", cause: "stall" });
     const before = this.#previous;
     this.#previous = sample;
+    if (this.#watch.observe(sample, this.connected)) {
+      this.#step({ type: "begin", cause: "stall" });
+    } else if (before !== undefined && this.connected && moved(before, sample, [])) {
+      this.#step({ type: "moved" });
+    }
     const now = before === undefined ? undefined : quality(before, sample);
     if (now !== this.quality) {
       this.quality = now;
@@ -252,9 +261,12 @@ export class Call {
     }
   }
 
+  /** Undefined when there is nothing to say about the present connection. */
   async #sample(): Promise<FlowSample | undefined> {
-    const report = await this.#connection?.stats();
-    if (report === undefined) return undefined;
+    const connection = this.#connection;
+    const report = await connection?.stats().catch(() => undefined);
+    // The connection may have been replaced meanwhile; its counters are none of the next one's.
+    if (report === undefined || connection !== this.#connection) return undefined;
     return sampleFlow(report as never, performance.now(), document.visibilityState === "visible");
   }
 

@@ -1,6 +1,6 @@
 import { css, html, LitElement, nothing, type PropertyValues } from "lit";
 import { customElement, property, query, state } from "lit/decorators.js";
-import { microphoneOff } from "../icons";
+import { enterFullscreen, microphoneOff } from "../icons";
 import type { Participant } from "../signaling/protocol";
 import { base } from "../styles/shared";
 import { initials } from "./words";
@@ -148,11 +148,11 @@ export class PlummTile extends LitElement {
     if (!changed.has("stream")) return;
     this.hasPicture = false;
     this.video.srcObject = this.stream ?? null;
-    if (this.stream !== undefined) void this.#play();
+    if (this.stream !== undefined) void this.play();
   }
 
   /** Let the sound be heard; needs a gesture in browsers that hold it back. */
-  async #play(): Promise<void> {
+  async play(): Promise<void> {
     try {
       await this.video.play();
     } catch (error) {
@@ -161,21 +161,17 @@ export class PlummTile extends LitElement {
     }
   }
 
-  /** For the gesture that the browser waited for. */
-  async play(): Promise<void> {
-    await this.#play();
-  }
-
   #why(camera: boolean, connection: Participant["connection"]) {
     if (connection === "reconnecting") return "Reconnecting. The picture returns by itself.";
     return camera ? "Connecting picture and sound…" : "The camera is off.";
   }
 
   #label() {
-    const { name, microphone, connection } = this.participant;
+    const { name, microphone, fullscreen, connection } = this.participant;
     return html`<div class="label">
       <span class="name">${name}</span>
       ${microphone ? nothing : html`<span class="badge">${microphoneOff} muted</span>`}
+      ${fullscreen ? html`<span class="badge">${enterFullscreen} full screen</span>` : nothing}
       ${
         connection === "reconnecting"
           ? html`<span class="badge amber">reconnecting…</span>`

@@ -1,6 +1,6 @@
 import { css, html, LitElement, nothing } from "lit";
 import { customElement, property, state } from "lit/decorators.js";
-import { microphoneOff } from "../icons";
+import { enterFullscreen, microphoneOff } from "../icons";
 import type { Quality } from "../media/flow";
 import { base } from "../styles/shared";
 import { Following } from "./following";
@@ -54,6 +54,21 @@ export class PlummTopLine extends LitElement {
       .badge.amber {
         padding-left: 10px;
         color: var(--stage-amber);
+      }
+
+      /* On a phone the icon has to do, for the name's sake; a screen reader still has the words. */
+      @media (max-width: 560px) {
+        .badge.wide {
+          padding-right: 6px;
+        }
+
+        .badge.wide span {
+          position: absolute;
+          width: 1px;
+          height: 1px;
+          overflow: hidden;
+          clip-path: inset(50%);
+        }
       }
 
       .right {
@@ -137,6 +152,7 @@ export class PlummTopLine extends LitElement {
         others.length === 1 && first !== undefined
           ? html`<span class="name">${first.name}</span>
             ${first.microphone ? nothing : html`<span class="badge">${microphoneOff} muted</span>`}
+            ${first.fullscreen ? html`<span class="badge wide">${enterFullscreen} <span>full screen</span></span>` : nothing}
             ${
               first.connection === "reconnecting"
                 ? html`<span class="badge amber">reconnecting…</span>`

@@ -7,7 +7,7 @@
 
 import { chooseAnyDevice } from "../media/devices";
 import { LocalMedia } from "../media/local";
-import { tabSession, updateTabSession } from "../memory";
+import { type HowItEnded, tabSession, updateTabSession } from "../memory";
 import { SignalingClient, type SignalingListener } from "../signaling/client";
 import { Refused, Unreachable } from "../signaling/errors";
 import { fetchJoinToken } from "../signaling/join_token";
@@ -42,12 +42,6 @@ const LEAVE_TIMEOUT_MS = 1_000;
 const RETRY_PAUSE_MS = 1_000;
 
 const MEDIA_GONE = noticeWords("refresh-failed");
-
-export interface HowItEnded {
-  ended: Ended;
-  role: Role;
-  selfId: string;
-}
 
 export class RoomSession extends EventTarget {
   readonly id: string;
@@ -121,7 +115,7 @@ export class RoomSession extends EventTarget {
       void this.local.open(SOURCES.filter((source) => source === "microphone" || joined[source]));
       this.#connect();
     } else {
-      await this.#prejoin(memory.ended);
+      await this.#prejoin();
     }
   }
 
@@ -159,7 +153,8 @@ export class RoomSession extends EventTarget {
       if (ended !== undefined) this.#over(ended);
       return ended !== undefined;
     } catch (error) {
-      this.say(noticeWords(error instanceof Refused ? error : "end-unheard"));
+      if (error instanceof Refused) this.#refused(error);
+      else this.say(noticeWords("end-unheard"));
       return false;
     }
   }
@@ -190,12 +185,12 @@ export class RoomSession extends EventTarget {
 
   // Getting in
 
-  async #prejoin(endedBefore: string | undefined): Promise<void> {
+  async #prejoin(): Promise<void> {
     try {
       this.#token = { value: await fetchJoinToken(this.#linkToken), at: Date.now() };
     } catch (error) {
       // An unreachable server is met again, and waited for, after Join.
-      if (error instanceof Refused) return this.#fail(error, endedBefore);
+      if (error instanceof Refused) return this.#fail(error);
     }
     void this.local.open(SOURCES);
     this.#enter("prejoin");
@@ -212,33 +207,43 @@ export class RoomSession extends EventTarget {
         reload: () => void this.#reload(),
         gaveUp: () => this.say(MEDIA_GONE),
         recovered: () => this.notice === MEDIA_GONE && this.say(undefined),
-        offerRefused: (error) => this.say(noticeWords(error)),
+        offerRefused: (error) => this.#refused(error),
       },
       memory.reloadedAt,
     );
     this.#signaling?.close();
-    this.#signaling = new SignalingClient(this.#linkToken, this.#listener());
+    const signaling = new SignalingClient(
+      this.#linkToken,
+      this.#listener(() => this.#signaling === signaling),
+    );
+    this.#signaling = signaling;
     const token = this.#token;
     this.#token = undefined;
     const fresh = token !== undefined && Date.now() - token.at < TOKEN_FRESH_MS;
-    this.#signaling.connect(fresh ? token.value : undefined);
+    signaling.connect(fresh ? token.value : undefined);
   }
 
-  #listener(): SignalingListener {
+  /** current: whether the client that reports is still ours; one that was left is not heard. */
+  #listener(current: () => boolean): SignalingListener {
+    const heard =
+      <Args extends unknown[]>(act: (...args: Args) => void) =>
+      (...args: Args) => {
+        if (current()) act(...args);
+      };
     return {
-      connected: () => void this.#joinRoom(),
-      disconnected: () => {
+      connected: heard(() => void this.#joinRoom()),
+      disconnected: heard(() => {
         this.online = false;
         // After a long absence the server would start us anew, with everything on.
         this.#unsent = this.own;
         this.#call?.serverGone();
         this.#changed();
-      },
-      refused: (error) => this.#fail(error),
-      stateChanged: (state) => this.#stateChanged(state),
-      sectionsChanged: (sections) => this.#call?.sectionsChanged(sections),
-      ended: (ended) => this.#over(ended),
-      replaced: () => this.#finish("replaced"),
+      }),
+      refused: heard((error) => this.#fail(error)),
+      stateChanged: heard((state) => this.#stateChanged(state)),
+      sectionsChanged: heard((sections) => this.#call?.sectionsChanged(sections)),
+      ended: heard((ended) => this.#over(ended)),
+      replaced: heard(() => this.#finish("replaced")),
     };
   }
 
@@ -298,15 +303,23 @@ export class RoomSession extends EventTarget {
   }
 
   #over(ended: Ended): void {
-    this.end = { ended, role: this.role, selfId: this.selfId };
-    updateTabSession(this.id, { ended: JSON.stringify(this.end) });
+    // Told at the door: whose page this is only the tab may remember.
+    const role = this.selfId === "" ? undefined : this.role;
+    const remembered = role === undefined ? tabSession(this.id).ended : undefined;
+    this.end = remembered ?? { ended, role, selfId: this.selfId };
+    updateTabSession(this.id, { ended: this.end });
     this.#finish("ended");
   }
 
-  #fail(error: Refused, endedBefore?: string): void {
-    if (error.code === "session.ended" && endedBefore !== undefined) {
-      this.end = JSON.parse(endedBefore) as HowItEnded;
-      this.#finish("ended");
+  /** The server said no to something asked in the room, which goes on unless the session is over. */
+  #refused(error: Refused): void {
+    if (error.code === "session.ended") this.#fail(error);
+    else this.say(noticeWords(error));
+  }
+
+  #fail(error: Refused): void {
+    if (error.code === "session.ended" && error.ended !== undefined) {
+      this.#over(error.ended);
     } else if (error.code === "room.replaced") {
       this.#finish("replaced");
     } else {
@@ -381,7 +394,7 @@ export class RoomSession extends EventTarget {
       } else {
         this.#settle(change);
         this.#applyOwn();
-        this.say(noticeWords(error));
+        this.#refused(error);
       }
     }
   }

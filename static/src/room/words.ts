@@ -74,7 +74,7 @@ const PAGES: Record<string, Page> = {
   },
   "token.expired": {
     title: "This link has expired",
-    text: "Sign in to join from your dashboard, or ask for a new link.",
+    text: "Ask whoever sent it to you for a new one.",
   },
   "session.unknown": {
     title: "We do not know this session",
@@ -203,10 +203,13 @@ export function endQuestion(people: number, seconds: number): { question: string
   };
 }
 
-/** The page after the end: who ended it, how long it lasted, what comes next. */
+/**
+ * The page after the end: who ended it, how long it lasted, what comes next.
+ * role: undefined where the page does not know it.
+ */
 export function endedWords(
   { cause, ended_by, name, ended_at, duration_s }: Ended,
-  role: Role,
+  role: Role | undefined,
   selfId: string,
 ): Page & { next: string } {
   const at = timeWords(ended_at);
@@ -220,13 +223,9 @@ export function endedWords(
   return { title: "This session has ended", text: who[cause], next: nextWords(cause, role) };
 }
 
-function nextWords(cause: Ended["cause"], role: Role): string {
+function nextWords(cause: Ended["cause"], role: Role | undefined): string {
   if (role === "client") return "You can book your next session whenever you like.";
-  if (cause === "therapist")
-    return "Your payout is counted from here. It is in your wallet in 24 hours.";
-  if (cause === "timeout")
-    return "Confirm on your dashboard that it took place; your payout is counted from then.";
-  return "You find it among your sessions.";
+  return role === "therapist" && cause === "therapist" ? "Your payout is counted from here." : "";
 }
 
 /** "MR" of "Maya Rossi", "M" of "maya", "LH" of "Dr. Lena Hart". */

@@ -16,7 +16,7 @@ const PROBE_TIMEOUT_MS = 3_000;
 // A snapshot follows the acknowledgement that announced its version within a round trip.
 const SNAPSHOT_GRACE_MS = 1_000;
 
-/** Refusals at the door that a later attempt with a new token may pass. */
+/** Refusals of a join token that a later attempt with a new one may pass. */
 const PASSING = new Set(["token.expired", "rate.limited", "internal"]);
 
 export interface SignalingListener {
@@ -77,21 +77,22 @@ export class SignalingClient {
     this.#socket.disconnect();
   }
 
-  get connected(): boolean {
-    return this.#socket.connected;
-  }
-
-  /** Raises Refused with the server's code, or Unreachable when no acknowledgement came. */
+  /**
+   * Raises Refused with the server's code, or Unreachable when no acknowledgement came; a socket
+   * that does not answer is dropped and opened again.
+   */
   async request<E extends keyof Requests>(
     event: E,
     payload: Requests[E]["payload"],
     timeoutMs = ACK_TIMEOUT_MS,
   ): Promise<Requests[E]["data"]> {
     if (!this.#socket.connected) throw new Unreachable(`${event}: not connected`);
+    const engine = this.#socket.io.engine;
     let ack: Ack<Requests[E]["data"]>;
     try {
       ack = await this.#socket.timeout(timeoutMs).emitWithAck(event, payload);
     } catch {
+      engine.close();
       throw new Unreachable(`${event}: no acknowledgement`);
     }
     if (!ack.ok) throw new Refused(ack.error);
@@ -110,10 +111,7 @@ export class SignalingClient {
     }, SNAPSHOT_GRACE_MS);
   }
 
-  /**
-   * Ask for everything anew; a socket that does not answer is dropped and opened again.
-   * True when the server answered.
-   */
+  /** Ask for everything anew. True when the server answered. */
   async sync(): Promise<boolean> {
     try {
       const { state, sections } = await this.request("room:sync", {}, PROBE_TIMEOUT_MS);
@@ -121,7 +119,6 @@ export class SignalingClient {
       this.#listener.sectionsChanged(sections);
       return true;
     } catch (error) {
-      if (error instanceof Unreachable && this.#socket.connected) this.#socket.io.engine.close();
       return error instanceof Refused;
     }
   }
@@ -131,9 +128,12 @@ export class SignalingClient {
     const pending = this.#firstToken ?? fetchJoinToken(this.#linkToken);
     this.#firstToken = undefined;
     try {
-      send({ token: await pending });
+      const token = await pending;
+      // The engine may have been closed meanwhile, and another one asks for its own token.
+      if (engine === this.#socket.io.engine) send({ token });
     } catch (error) {
-      if (error instanceof Refused && !PASSING.has(error.code)) this.#giveUp(error);
+      // What is refused here is the link, also as "token.expired": no later attempt mends it.
+      if (error instanceof Refused) this.#giveUp(error);
       else engine.close();
     }
   }

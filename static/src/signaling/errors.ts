@@ -1,17 +1,20 @@
-import type { ErrorBody } from "./protocol";
+import type { Ended, ErrorBody } from "./protocol";
 
 /** The server answered, and the answer is no. `code` is one of PROTOCOL.md's. */
 export class Refused extends Error {
   readonly code: string;
   /** The reference of a fault of ours in the server's log; only with "internal". */
   readonly reference: string | undefined;
+  /** How the session ended; only with "session.ended". */
+  readonly ended: Ended | undefined;
 
   constructor(body: ErrorBody) {
     super(body.message);
     this.code = body.code;
     this.reference = body.id;
+    this.ended = body.ended;
   }
 }
 
-/** No answer: the network or the server is away. Worth another try later. */
+/** No answer, or none for now: the network or the server is away. Worth another try later. */
 export class Unreachable extends Error {}

@@ -3,10 +3,12 @@ import type { ErrorBody } from "./protocol";
 
 // A request that hangs longer than this is tried again rather than waited for.
 const TIMEOUT_MS = 10_000;
+const TOO_MANY_REQUESTS = 429;
 
 /**
  * Exchange the link token for a join token, good for one connection and a few minutes.
- * Raises Refused when the link is no good, Unreachable when there was no usable answer.
+ * Raises Refused when the link is no good, Unreachable when there was no usable answer: also
+ * when too many were asked for, because that passes.
  */
 export async function fetchJoinToken(linkToken: string): Promise<string> {
   let response: Response;
@@ -23,6 +25,7 @@ export async function fetchJoinToken(linkToken: string): Promise<string> {
     | { token?: string; error?: ErrorBody }
     | undefined;
   if (response.ok && body?.token !== undefined) return body.token;
-  if (response.status < 500 && body?.error !== undefined) throw new Refused(body.error);
+  const passing = response.status >= 500 || response.status === TOO_MANY_REQUESTS;
+  if (!passing && body?.error !== undefined) throw new Refused(body.error);
   throw new Unreachable(`join token request: status ${response.status}`);
 }

@@ -96,7 +96,10 @@ export interface Requests {
 export interface ErrorBody {
   code: string;
   message: string;
+  /** With "internal". */
   id?: string;
+  /** With "session.ended". */
+  ended?: Ended;
 }
 
 export type Ack<Data> = { ok: true; data: Data } | { ok: false; error: ErrorBody };

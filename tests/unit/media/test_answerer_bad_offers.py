@@ -177,6 +177,12 @@ def test_a_rid_that_does_not_fit_a_header_extension_is_refused() -> None:
     assert refusal(long).reason == "an a=simulcast of a layer that has no valid a=rid"
 
 
+@pytest.mark.parametrize("separator", ["\u2028", "\u2029", "\x85"])
+def test_only_a_line_feed_ends_a_line(separator: str) -> None:
+    offer = PUBLISH.replace("s=-", f"s=-{separator}m=audio 9 nonsense")
+    assert len(parse_offer(offer).sections) == len(parse_offer(PUBLISH).sections)
+
+
 def test_an_offer_with_nothing_live_is_refused() -> None:
     assert refusal("v=0\r\n").reason == "no live section"
     stopped = PUBLISH.replace("BUNDLE 0 1", "BUNDLE")

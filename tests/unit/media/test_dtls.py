@@ -1,61 +1,18 @@
 """The DTLS server against aiortc's own client: what an upgrade of aiortc must not break."""
 
 import asyncio
-from collections.abc import Callable
 from datetime import timedelta
-from typing import cast
 
 import pytest
-from aiortc import RTCDtlsFingerprint, RTCDtlsParameters, RTCIceTransport
 from aiortc.rtcdtlstransport import (
     SRTP_AEAD_AES_256_GCM,
     SRTP_PROFILES,
     RTCCertificate,
-    RTCDtlsTransport,
     SRTPProtectionProfile,
 )
 
 from media.dtls import Certificate, DtlsServer, SrtpKeys
-
-
-class Wire:
-    """The browser's side of a datagram pipe."""
-
-    role = "controlling"
-
-    def __init__(self) -> None:
-        self.inbox: asyncio.Queue[bytes] = asyncio.Queue()
-        self.deliver: Callable[[bytes], None] = lambda _: None
-
-    async def _recv(self) -> bytes:
-        return await self.inbox.get()
-
-    async def _send(self, data: bytes) -> None:
-        self.deliver(data)
-
-
-class Client(RTCDtlsTransport):
-    """aiortc as the browser, its SRTP keys laid open."""
-
-    def __init__(self, wire: Wire, profiles: list[SRTPProtectionProfile]) -> None:
-        self.certificate = RTCCertificate.generateCertificate()
-        super().__init__(cast(RTCIceTransport, wire), [self.certificate])
-        self._srtp_profiles = profiles
-        self._set_role("client")
-
-    def fingerprints(self) -> list[tuple[str, str]]:
-        return [(f.algorithm, f.value) for f in self.certificate.getFingerprints()]
-
-    def keys(self, profile: SRTPProtectionProfile) -> SrtpKeys:
-        assert self._ssl is not None
-        material = self._ssl.export_keying_material(
-            b"EXTRACTOR-dtls_srtp", 2 * (profile.key_length + profile.salt_length)
-        )
-        return SrtpKeys(
-            profile.openssl_profile.decode(),
-            receive_key=profile.get_key_and_salt(material, 0),
-            send_key=profile.get_key_and_salt(material, 1),
-        )
+from tests.support.dtls_client import Client, Wire
 
 
 class Call:
@@ -69,11 +26,9 @@ class Call:
         self.client = Client(wire, profiles)
 
     async def connect(self, fingerprints: list[tuple[str, str]] | None = None) -> SrtpKeys | None:
-        ours = RTCDtlsParameters([RTCDtlsFingerprint("sha-256", self.certificate.fingerprint)])
         keys, _ = await asyncio.gather(
             self.server.handshake(fingerprints or self.client.fingerprints()),
-            asyncio.wait_for(self.client.start(ours), 5),
-            return_exceptions=False,
+            asyncio.wait_for(self.client.connect(self.certificate.fingerprint), 5),
         )
         return keys
 
@@ -115,11 +70,7 @@ async def test_a_certificate_that_the_offer_did_not_name_yields_no_keys() -> Non
 
 async def test_a_client_without_a_common_srtp_profile_yields_no_keys() -> None:
     call = Call([SRTP_AEAD_AES_256_GCM])
-    connecting = asyncio.ensure_future(
-        call.client.start(
-            RTCDtlsParameters([RTCDtlsFingerprint("sha-256", call.certificate.fingerprint)])
-        )
-    )
+    connecting = asyncio.ensure_future(call.client.connect(call.certificate.fingerprint))
     assert await call.server.handshake(call.client.fingerprints()) is None
     connecting.cancel()
     await asyncio.wait([connecting])

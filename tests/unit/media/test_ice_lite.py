@@ -46,7 +46,7 @@ def accepted(verdict: Verdict | None) -> Verdict:
 
 def test_the_first_valid_check_selects_its_address_without_nomination(ice: IceLite) -> None:
     verdict = accepted(ice.receive(check(ice.local), WIFI, now=0))
-    assert verdict.select
+    assert verdict.selected
     assert ice.selected == WIFI
 
 
@@ -87,20 +87,20 @@ def test_a_signed_response_is_no_check(ice: IceLite) -> None:
 
 def test_a_later_nomination_moves_the_media(ice: IceLite) -> None:
     ice.receive(check(ice.local), WIFI, now=0)
-    assert accepted(ice.receive(check(ice.local, nominate=True), CABLE, now=0.1)).select
+    assert accepted(ice.receive(check(ice.local, nominate=True), CABLE, now=0.1)).selected
     assert ice.selected == CABLE
 
 
 def test_a_check_without_nomination_leaves_the_media_where_it_is(ice: IceLite) -> None:
     ice.receive(check(ice.local), WIFI, now=0)
-    assert not accepted(ice.receive(check(ice.local), CABLE, now=0.1)).select
+    assert not accepted(ice.receive(check(ice.local), CABLE, now=0.1)).selected
     assert ice.selected == WIFI
 
 
 def test_a_nomination_of_lower_priority_is_answered_but_not_followed(ice: IceLite) -> None:
     ice.receive(check(ice.local, priority=200, nominate=True), WIFI, now=0)
     verdict = accepted(ice.receive(check(ice.local, priority=100, nominate=True), CABLE, now=0.05))
-    assert not verdict.select
+    assert not verdict.selected
     assert ice.selected == WIFI
 
 
@@ -111,7 +111,7 @@ def test_a_nomination_of_lower_priority_wins_once_the_selected_address_fell_sile
     verdict = accepted(
         ice.receive(check(ice.local, priority=100, nominate=True), CABLE, now=FRESH_S + 0.1)
     )
-    assert verdict.select
+    assert verdict.selected
 
 
 def test_old_credentials_answer_until_the_new_ones_are_used(ice: IceLite) -> None:
@@ -121,7 +121,7 @@ def test_old_credentials_answer_until_the_new_ones_are_used(ice: IceLite) -> Non
     assert accepted(ice.receive(check(old), WIFI, now=1)).retired is None
 
     verdict = accepted(ice.receive(check(new, remote="restarted"), CABLE, now=2))
-    assert verdict.select
+    assert verdict.selected
     assert verdict.retired == old.ufrag
     assert ice.receive(check(old), WIFI, now=3) is None
 
@@ -130,7 +130,7 @@ def test_old_credentials_cannot_take_the_media_back_during_a_restart(ice: IceLit
     old = ice.local
     ice.receive(check(old), WIFI, now=0)
     ice.restart(Credentials.generate(), "restarted")
-    assert not accepted(ice.receive(check(old, nominate=True), CABLE, now=1)).select
+    assert not accepted(ice.receive(check(old, nominate=True), CABLE, now=1)).selected
 
 
 def test_a_second_restart_drops_the_one_that_never_came_about(ice: IceLite) -> None:
@@ -152,7 +152,7 @@ def test_after_lost_consent_the_next_check_selects_again(ice: IceLite) -> None:
     ice.receive(check(ice.local), WIFI, now=0)
     ice.lose_consent()
     assert ice.selected is None
-    assert accepted(ice.receive(check(ice.local), WIFI, now=40)).select
+    assert accepted(ice.receive(check(ice.local), WIFI, now=40)).selected
 
 
 @given(st.binary(max_size=600))

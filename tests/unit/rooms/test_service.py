@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from rooms.errors import SeatReplaced, SessionUnknown
+from rooms.errors import SeatReplaced, SessionUnknown, TooManySessions
 from rooms.lifecycle import (
     GRACE,
     LINKS_OUTLIVE_SESSION,
@@ -14,9 +14,12 @@ from rooms.lifecycle import (
     Session,
     SessionId,
 )
-from rooms.service import SessionService
+from rooms.service import MAX_SESSIONS, SessionService
 from rooms.snapshot import RoomState
+from signaling.members import Members
+from signaling.wiring import MediaNews
 from tests.support.fake_clock import FakeClock
+from tests.support.fake_sfu import FakeSfu
 
 
 class World:
@@ -150,6 +153,39 @@ def test_an_ended_session_is_remembered_until_its_links_have_expired(
     service.expire()
     with pytest.raises(SessionUnknown):
         service.session(session.id)
+
+
+def test_no_more_sessions_are_kept_than_there_may_be_and_forgotten_ones_make_room(
+    service: SessionService, session: Session, clock: FakeClock
+) -> None:
+    def book() -> None:
+        service.create(
+            [("Ada", "therapist")], title="", starts_at=clock.now(), length=timedelta(minutes=60)
+        )
+
+    for _ in range(MAX_SESSIONS - 1):
+        book()
+    with pytest.raises(TooManySessions):
+        book()
+    service.end(service.join(session.id, person(session, "Lena")).seat)
+    clock.advance((timedelta(minutes=60) + LINKS_OUTLIVE_SESSION).total_seconds())
+    service.expire()
+    book()
+
+
+def test_a_switch_of_one_whom_media_does_not_know_is_carried_out(clock: FakeClock) -> None:
+    members = Members()
+    news = MediaNews(members)
+    sfu = FakeSfu(news)
+    service = news.rooms = SessionService(clock, sfu, members, max_participants=12)
+    session = service.create(
+        [("Maya", "client")], title="", starts_at=clock.now(), length=timedelta(minutes=60)
+    )
+    seat = service.join(session.id, person(session, "Maya")).seat
+    version = service.set_state(seat, microphone=False)
+    state = service.state(session.id)
+    assert (state.version, state.participants[0].microphone) == (version, False)
+    assert sfu.calls == []
 
 
 def test_news_of_an_unknown_session_is_no_error(service: SessionService) -> None:

@@ -55,6 +55,7 @@ def test_an_unknown_option_is_status_2(runner: CliRunner) -> None:
 def test_demo_without_a_server_says_what_to_do(runner: CliRunner, tmp_path: Path) -> None:
     nothing_ever_ran = runner.invoke(main, ["demo"])
     (tmp_path / "secret").write_text("a secret of thirty-two characters")
+    (tmp_path / "secret").chmod(0o600)
     nothing_runs_now = runner.invoke(main, ["demo"])
     for result in (nothing_ever_ran, nothing_runs_now):
         assert result.exit_code == 1
@@ -94,6 +95,25 @@ def test_a_taken_media_port_is_one_line_and_status_1(tmp_path: Path) -> None:
     assert second.returncode == 1
     assert f"cannot open the media port {server.media_port}" in second.stderr.decode()
     assert "Traceback" not in second.stderr.decode()
+
+
+@pytest.mark.parametrize("host", ["nowhere.invalid", "a..b"])
+def test_a_host_without_an_address_is_one_line_and_status_2(tmp_path: Path, host: str) -> None:
+    served = subprocess.run(
+        [PLUMM, "serve"],
+        env=os.environ
+        | {
+            "PLUMM_HOST": host,
+            "PLUMM_PORT": "0",
+            "PLUMM_ADVERTISED_IP": "127.0.0.1",
+            "PLUMM_DATA_DIR": str(tmp_path),
+        },
+        capture_output=True,
+        check=False,
+        timeout=20,
+    )
+    assert served.returncode == 2
+    assert served.stderr.decode() == f"plumm: PLUMM_HOST: no address is known of {host}\n"
 
 
 def test_a_data_directory_that_cannot_be_used_is_one_line_and_status_2(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """The end of a session, as everyone around it sees it; and the end of the server."""
 
+from dataclasses import replace
+
 from tests.support.eventually import eventually
 from tests.unit.signaling.harness import Booking, Client, Server
 
@@ -38,23 +40,45 @@ async def test_a_repeated_end_gets_the_same_answer(booking: Booking) -> None:
     assert booking.server.sfu.calls == [("close_session", booking.id)]
 
 
-async def test_no_token_gets_back_in(booking: Booking) -> None:
+async def test_no_token_gets_back_in_and_its_bearer_hears_how_it_ended(
+    booking: Booking,
+) -> None:
     server = booking.server
     early = booking.join_token("Maya")
-    await (await booking.join("Lena")).done("session:end", {})
+    waiting = await booking.connect("Maya")
+    ended = await (await booking.join("Lena")).done("session:end", {})
+    refusal = {"code": "session.ended", "message": "This session has ended.", "ended": ended}
+    assert (await waiting.ask("room:join", {}))["error"] == refusal
     response = await server.http.post(
         f"{server.url}/api/join-token",
         headers={"Authorization": f"Bearer {booking.link_token('Maya')}"},
     )
-    assert (response.status, (await response.json())["error"]["code"]) == (410, "session.ended")
+    assert response.status == 410
+    assert (await response.json())["error"] == refusal
     client = Client(server.url)
     server.sockets.append(client)
     try:
         await client.connect(early)
     except Exception:  # noqa: BLE001 - whatever the library raises; the refusal is what counts
-        assert client.refusal["data"]["code"] == "session.ended"
+        assert client.refusal["data"] == refusal
     else:
         raise AssertionError("an old join token opened a socket")
+
+
+async def test_how_it_ended_is_for_those_who_belong_only(booking: Booking) -> None:
+    stranger = replace(
+        booking.grant("Maya"), participant=booking.server.session().person("Maya").id
+    )
+    await (await booking.join("Lena")).done("session:end", {})
+    response = await booking.server.http.post(
+        f"{booking.server.url}/api/join-token",
+        headers={
+            "Authorization": "Bearer "
+            + booking.server.plumm.tokens.link(stranger, booking.session.links_until)
+        },
+    )
+    error = (await response.json())["error"]
+    assert (error["code"], "ended" in error) == ("token.invalid", False)
 
 
 async def test_one_session_ends_and_another_goes_on(server: Server) -> None:

@@ -1,6 +1,7 @@
 """The HTTP side."""
 
 import asyncio
+import re
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,15 @@ import pytest
 from aiohttp import ClientResponse, web
 from aiohttp.test_utils import TestClient, TestServer
 
+from rooms.errors import SessionUnknown
+from rooms.lifecycle import SessionId
+from rooms.service import MAX_SESSIONS
+from signaling.http import (
+    _DEMO_LINKS_OUTLIVE,
+    _DEMOS_BURST,
+    _DEMOS_PER_SECOND,
+    _JOIN_TOKENS_BURST,
+)
 from signaling.pages import add_pages
 from signaling.protocol import MAX_MESSAGE_BYTES
 from tests.unit.signaling.harness import Booking, Client, Json, Server, running_server
@@ -139,6 +149,57 @@ async def test_a_page_of_another_origin_makes_no_demo_session(server: Server) ->
     assert (response.status, await code_of(response)) == (403, "origin.forbidden")
 
 
+async def test_demo_sessions_are_made_at_a_bounded_rate(server: Server) -> None:
+    made = [await post(server, "/api/demo") for _ in range(_DEMOS_BURST + 1)]
+    assert [response.status for response in made[:-1]] == [201] * _DEMOS_BURST
+    assert (made[-1].status, await code_of(made[-1])) == (429, "rate.limited")
+    refused = "plumm_http_refused_requests_total"
+    assert server.plumm.metrics.value(refused, code="rate.limited") == 1
+    server.clock.advance(1)
+    assert (await post(server, "/api/demo")).status == 201
+
+
+async def test_demo_sessions_never_take_the_place_of_booked_ones(server: Server) -> None:
+    """A day of a demo a second, which is what the rate allows: the number kept stays bounded."""
+    rooms = server.plumm.rooms
+    kept = 60 * 60 + _DEMO_LINKS_OUTLIVE.total_seconds()
+    assert _DEMOS_BURST + _DEMOS_PER_SECOND * kept < MAX_SESSIONS
+    demo = (await (await post(server, "/api/demo")).json())["session_id"]
+    server.clock.advance(kept)
+    rooms.expire()
+    rooms.expire()
+    with pytest.raises(SessionUnknown):
+        rooms.session(SessionId(demo))
+
+
+async def test_one_link_gets_join_tokens_at_a_bounded_rate(booking: Booking) -> None:
+    server, link = booking.server, booking.link_token("Maya")
+    for _ in range(_JOIN_TOKENS_BURST):
+        assert (await post(server, "/api/join-token", link)).status == 200
+    refused = await post(server, "/api/join-token", link)
+    assert (refused.status, await code_of(refused)) == (429, "rate.limited")
+    assert (await post(server, "/api/join-token", booking.link_token("Lena"))).status == 200
+    server.clock.advance(1)
+    assert (await post(server, "/api/join-token", link)).status == 200
+
+
+async def test_refused_requests_are_counted_by_code(server: Server) -> None:
+    await post(server, "/api/join-token")
+    await post(server, "/api/join-token", "nonsense")
+    await post(server, "/api/sessions", "nonsense")
+    counted = server.plumm.metrics.value
+    assert counted("plumm_http_refused_requests_total", code="token.missing") == 1
+    assert counted("plumm_http_refused_requests_total", code="token.invalid") == 2
+
+
+async def test_unknown_paths_and_methods_are_plain_text(server: Server) -> None:
+    nowhere = await post(server, "/api/nothing")
+    wrong = await server.http.get(f"{server.url}/api/join-token")
+    assert (nowhere.status, nowhere.content_type) == (404, "text/plain")
+    assert (wrong.status, wrong.content_type) == (405, "text/plain")
+    assert wrong.headers["Allow"] == "POST"
+
+
 async def test_demo_sessions_can_be_switched_off(tmp_path: Path) -> None:
     async with running_server(tmp_path, demo=False) as server:
         assert (await post(server, "/api/demo")).status == 404
@@ -169,7 +230,7 @@ async def test_every_answer_has_the_security_headers(server: Server) -> None:
         policy = headers["Content-Security-Policy"]
         assert "default-src 'self'" in policy
         assert "frame-ancestors 'self'" in policy
-        assert "unsafe" not in policy
+        assert not re.search(r"unsafe|data:|blob:|mediastream:", policy)
         assert f"ws://127.0.0.1:{server.settings.port}" in policy
         assert headers["Referrer-Policy"] == "no-referrer"
         assert headers["X-Content-Type-Options"] == "nosniff"

@@ -3,6 +3,7 @@
 import asyncio
 
 from rooms.lifecycle import GRACE
+from signaling.protocol import MAX_SOCKETS
 from tests.support.eventually import eventually
 from tests.unit.signaling.harness import Booking, Client, RawSocket
 
@@ -220,7 +221,7 @@ async def test_an_ack_precedes_the_events_its_command_caused(booking: Booking) -
 async def test_a_client_that_vanishes_while_it_is_answered_leaves_no_ghost(
     booking: Booking,
 ) -> None:
-    sockets = [await RawSocket.admitted(booking, "Maya") for _ in range(5)]
+    sockets = [await RawSocket.admitted(booking, "Maya") for _ in range(MAX_SOCKETS)]
     await asyncio.gather(*(socket.send('421["room:join",{}]') for socket in sockets))
     await asyncio.gather(*(socket.abort() for socket in sockets))
     await eventually(lambda: booking.server.counted("sockets") == 0)

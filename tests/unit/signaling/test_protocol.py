@@ -19,6 +19,7 @@ from signaling.protocol import (
     PayloadType,
     RoomStateSaid,
     SectionsSaid,
+    SessionRequest,
     SessionSaid,
     StateChange,
     TrackSaid,
@@ -70,6 +71,7 @@ def test_every_refusal_of_rooms_and_media_has_a_code_of_the_table() -> None:
         (TrackSaid, "    Sections "),
         (EndedSaid, "    Ended "),
         (Offer, "`rtc:offer`"),
+        (SessionRequest, "| `POST /api/sessions`"),
     ],
 )
 def test_every_field_is_named_where_its_shape_is_described(

@@ -8,9 +8,11 @@ import socketio
 from structlog.testing import capture_logs
 
 from rooms.lifecycle import Role, SessionId
+from rooms.service import MAX_SESSIONS
 from signaling.errors import ERRORS
 from signaling.handlers import CLIENT_EVENTS
-from signaling.protocol import EVENTS_BURST, EVENTS_PER_SECOND, MAX_MESSAGE_BYTES
+from signaling.hub import PATIENCE
+from signaling.protocol import EVENTS_BURST, EVENTS_PER_SECOND, MAX_MESSAGE_BYTES, MAX_SOCKETS
 from tests.support.eventually import eventually
 from tests.unit.signaling.harness import Booking, Client, RawSocket, Server
 
@@ -34,7 +36,7 @@ async def refused_socket(booking: Booking, token: object, **headers: str) -> str
         await client.connect(token, **headers)
     assert client.refusal is not None
     data = client.refusal["data"]
-    assert set(data) == {"code", "message"}
+    assert set(data) == {"code", "message"} | ({"ended"} & set(data))
     code: str = data["code"]
     assert booking.server.counted("refused_connections_total", code=code) == 1
     return code
@@ -155,6 +157,20 @@ async def _(booking: Booking) -> str:
     return code
 
 
+@provokes("server.busy")
+async def _(booking: Booking) -> str:
+    server = booking.server
+    for _ in range(MAX_SESSIONS - 1):
+        server.session()
+    response = await server.http.post(
+        f"{server.url}/api/sessions",
+        json={"therapist": "Lena", "client": "Maya"},
+        headers={"Authorization": f"Bearer {server.plumm.tokens.admin()}"},
+    )
+    assert response.status == 503
+    return str((await response.json())["error"]["code"])
+
+
 @provokes("rtc.bad_offer")
 async def _(booking: Booking) -> str:
     return await (await booking.join("Maya")).refused("rtc:offer", an_offer(sdp="hello"))
@@ -200,6 +216,54 @@ def test_every_code_is_provoked() -> None:
 @pytest.mark.parametrize("code", ERRORS)
 async def test_each_code_is_answered_where_the_protocol_says(booking: Booking, code: str) -> None:
     assert await PROVOKED[code](booking) == code
+
+
+async def test_more_sockets_of_a_participant_are_not_more_events(booking: Booking) -> None:
+    first = await booking.join("Maya")
+    for _ in range(EVENTS_BURST - 1):
+        await first.done("room:sync", {})
+    second = await booking.connect("Maya")
+    assert await second.refused("room:join", {}) == "rate.limited"
+    await second.close()
+    third = await booking.connect("Maya")
+    assert await third.refused("room:join", {}) == "rate.limited"
+    await (await booking.join("Lena")).done("room:sync", {})
+
+
+async def test_a_participant_has_four_sockets_at_most(booking: Booking) -> None:
+    sockets = [await booking.connect("Maya") for _ in range(MAX_SOCKETS)]
+    assert await refused_socket(booking, booking.join_token("Maya")) == "rate.limited"
+    await booking.connect("Lena")
+    await sockets[0].close()
+    await eventually(lambda: booking.server.counted("sockets") == MAX_SOCKETS)
+    await booking.join("Maya")
+
+
+async def test_who_sends_above_the_rate_and_never_lets_up_is_sent_away(booking: Booking) -> None:
+    socket = await RawSocket.admitted(booking, "Maya")
+    for number in range(EVENTS_BURST + PATIENCE):
+        await socket.send(f'42{number}["room:sync",{{}}]')
+    assert booking.server.counted("dropped_sockets_total", reason="rate.limited") == 0
+    await socket.send('42["room:sync",{}]')
+    assert await socket.close_code() == 1000
+    assert booking.server.counted("dropped_sockets_total", reason="rate.limited") == 1
+
+
+async def test_end_session_is_heard_above_the_rate(booking: Booking) -> None:
+    therapist = await booking.join("Lena")
+    for _ in range(EVENTS_BURST):
+        await therapist.ask("room:sync", {})
+    assert await therapist.refused("room:sync", {}) == "rate.limited"
+    assert (await therapist.done("session:end", {}))["cause"] == "therapist"
+
+
+async def test_who_heeds_the_rate_again_keeps_its_socket(booking: Booking) -> None:
+    socket = await RawSocket.admitted(booking, "Maya")
+    for _ in range(3):
+        for _ in range(EVENTS_BURST + PATIENCE // 2):
+            await socket.acked('42#["room:sync",{}]')
+        booking.server.clock.advance(PATIENCE / EVENTS_PER_SECOND)
+    assert (await socket.acked('42#["room:join",{}]'))["ok"]
 
 
 async def test_a_token_of_another_role_than_the_invitation_is_refused(booking: Booking) -> None:
@@ -312,4 +376,4 @@ async def test_one_that_never_joined_hears_that_the_session_is_over(booking: Boo
 def test_messages_hold_no_codes_and_end_like_sentences() -> None:
     for kind in ERRORS.values():
         assert kind.message.endswith(".")
-        assert 400 <= kind.status <= 500
+        assert 400 <= kind.status <= 503

@@ -92,6 +92,45 @@ def test_origins_and_demo_can_be_given(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not chosen.demo_sessions
 
 
+def test_behind_a_proxy_a_loopback_host_is_as_public_as_any(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    chosen = settings(monkeypatch, public_url="https://plumm.test", advertised_ip="192.0.2.7")
+    assert chosen.allowed_origins == ("https://plumm.test",)
+    assert not chosen.demo_sessions
+    assert settings(monkeypatch, demo="on").demo_sessions
+
+
+@pytest.mark.parametrize(
+    ("given", "origin"),
+    [
+        ("HTTPS://Plumm.Test:443/", "https://plumm.test"),
+        ("http://plumm.test:80", "http://plumm.test"),
+        ("https://plumm.test:80", "https://plumm.test:80"),
+        ("https://plumm.test:", "https://plumm.test"),
+        ("http://[2001:DB8::7]:8080", "http://[2001:db8::7]:8080"),
+    ],
+)
+def test_urls_are_taken_as_browsers_write_them(
+    monkeypatch: pytest.MonkeyPatch, given: str, origin: str
+) -> None:
+    chosen = settings(monkeypatch, public_url=given, origins=given)
+    assert (chosen.url, chosen.allowed_origins) == (origin, (origin,))
+
+
+def test_the_port_of_http_is_in_no_origin(monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = settings(monkeypatch, port="80")
+    assert chosen.allowed_origins == ("http://127.0.0.1", "http://localhost")
+
+
+def test_a_password_in_a_url_is_refused_and_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("public_url", "origins"):
+        with pytest.raises(BadSettings, match=f"PLUMM_{name.upper()}: .*user name") as bad:
+            settings(monkeypatch, **{name: "https://lena:private@plumm.test"})
+        assert "private" not in str(bad.value)
+        monkeypatch.delenv(f"PLUMM_{name.upper()}")
+
+
 def test_an_empty_variable_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings(monkeypatch, port="", secret="", advertised_ip="").port == 8080
 
@@ -110,6 +149,9 @@ def test_an_empty_variable_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch) -
         ({"advertised_ip": "fe80::1%eth0"}, "PLUMM_ADVERTISED_IP"),
         ({"public_url": "plumm.test"}, "PLUMM_PUBLIC_URL"),
         ({"public_url": "https://plumm.test/rooms"}, "PLUMM_PUBLIC_URL"),
+        ({"public_url": "https://plumm.test:port"}, "PLUMM_PUBLIC_URL"),
+        ({"public_url": "https://:8080"}, "PLUMM_PUBLIC_URL"),
+        ({"public_url": "https://[::1"}, "PLUMM_PUBLIC_URL"),
         ({"origins": "*"}, "PLUMM_ORIGINS"),
         ({"secret": "too short"}, "PLUMM_SECRET"),
         ({"max_participants": "1"}, "PLUMM_MAX_PARTICIPANTS"),
@@ -151,9 +193,10 @@ def test_a_secret_that_another_server_made_meanwhile_wins(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def other_was_first(_draft: str, target: Path) -> None:
-        target.write_text("the other's")
+        target.write_text("the other server's secret, long enough")
+        target.chmod(0o600)
         raise FileExistsError
 
     monkeypatch.setattr("os.link", other_was_first)
-    assert read_or_make_secret(tmp_path) == "the other's"
+    assert read_or_make_secret(tmp_path) == "the other server's secret, long enough"
     assert [file.name for file in tmp_path.iterdir()] == ["secret"]

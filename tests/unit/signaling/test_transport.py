@@ -138,6 +138,17 @@ async def test_a_socket_that_is_never_let_in_is_cut_off(
     assert booking.server.counted("dropped_sockets_total", reason="idle") == 1
 
 
+async def test_a_socket_that_is_let_in_and_does_not_join_is_cut_off(
+    booking: Booking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link_module, "JOINED_WITHIN_S", 0.1)
+    member = await booking.join("Lena")
+    socket = await RawSocket.admitted(booking, "Maya")
+    assert await socket.close_code() == 1006
+    assert booking.server.counted("dropped_sockets_total", reason="idle") == 1
+    await member.done("room:sync", {})
+
+
 async def test_a_socket_that_falls_silent_is_taken_for_lost(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,98 @@
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import type { LocalMedia } from "../src/media/local";
+import { Call } from "../src/room/call";
+
+class Connection {
+  readonly state = "connected";
+  readonly established = true;
+  stats = (): Promise<Map<string, object>> => Promise.resolve(report(0));
+
+  constructor() {
+    connections.push(this);
+  }
+
+  readonly restartIce = vi.fn(async () => {});
+
+  async connect(): Promise<void> {}
+
+  async send(): Promise<void> {}
+
+  received(): [] {
+    return [];
+  }
+
+  close(): void {}
+}
+
+const connections: Connection[] = [];
+
+vi.mock("../src/media/connection", () => ({
+  // A constructor, which an arrow function is not.
+  MediaConnection: function MediaConnection() {
+    return new Connection();
+  },
+}));
+
+const NO_SECTIONS = { audios: 0, videos: 0, tracks: [] };
+
+function report(packetsSent: number, bytesReceived = packetsSent): Map<string, object> {
+  return new Map<string, object>([
+    ["sent", { type: "outbound-rtp", packetsSent }],
+    ["pair", { type: "candidate-pair", bytesReceived }],
+  ]);
+}
+
+function call(): Call {
+  const nothing = () => {};
+  const listener = {
+    changed: nothing,
+    reload: nothing,
+    gaveUp: nothing,
+    recovered: nothing,
+    offerRefused: nothing,
+  };
+  const local = { track: () => null } as unknown as LocalMedia;
+  return new Call(() => new Promise(() => {}), local, listener, undefined);
+}
+
+function connection(): Connection {
+  const last = connections.at(-1);
+  if (last === undefined) throw new Error("no connection was made");
+  return last;
+}
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  vi.stubGlobal("document", { visibilityState: "visible" });
+});
+
+afterEach(() => vi.useRealTimers());
+
+describe("the watch over a call", () => {
+  test("goes on after statistics that could not be had", async () => {
+    const watched = call();
+    watched.joined([], NO_SECTIONS, false);
+    const stats = vi.fn(() => Promise.reject(new Error("closing")));
+    connection().stats = stats;
+    await vi.advanceTimersByTimeAsync(3_000);
+    expect(stats).toHaveBeenCalledTimes(3);
+    watched.close();
+  });
+
+  test("does not compare a connection with the one before it", async () => {
+    const watched = call();
+    watched.joined([], NO_SECTIONS, false);
+    let late: (statistics: Map<string, object>) => void = () => {};
+    connection().stats = () => new Promise((resolve) => (late = resolve));
+    await vi.advanceTimersByTimeAsync(1_000);
+
+    watched.joined([], NO_SECTIONS, false);
+    let packets = 0;
+    connection().stats = async () => report(++packets);
+    late(report(0, 1_000_000));
+    await vi.advanceTimersByTimeAsync(5_000);
+    expect(packets).toBeGreaterThan(3);
+    expect(connection().restartIce).not.toHaveBeenCalled();
+    watched.close();
+  });
+});
