@@ -100,7 +100,7 @@ class Relay:
         """This address proved that it is the peer: accept DTLS, RTP and RTCP from it.
 
         Moves an address that was bound to another peer, but not while that one's media goes
-        there and it was heard from there in the last 6 s: RelayError("relay.address_in_use").
+        there and it was heard from there in the last 2 s: RelayError("relay.address_in_use").
         At most 8 per peer: the one that has been silent longest gives way, but not the one
         that media is sent to.
         """

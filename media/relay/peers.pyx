@@ -54,8 +54,8 @@ from media.relay.verbs cimport (
 )
 
 cdef enum:
-    # A browser repeats its checks every 2.5 to 6 s.
-    IN_USE_US = 6000000
+    # Media, or reports about it, come about once a second and more often.
+    IN_USE_US = 2000000
 
 
 cdef bint init_shard(Shard *shard) noexcept nogil:
