@@ -208,6 +208,11 @@ async def test_no_token_name_or_secret_is_ever_logged(tmp_path: Path) -> None:
             await refused.connect()
         await member.close()
         await refused.close()
+        # aiohttp itself would log the line that it cannot parse, token and all.
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(b"GET / HTTP/1.1\r\nAuthorization: Bearer eyJhidden\x01\r\n\r\n")
+        assert (await reader.readline()).startswith(b"HTTP/1.0 400")
+        writer.close()
     secret = (tmp_path / "secret").read_text()
     entries = [line for line in server.log.splitlines() if line.startswith("{")]
     assert "session.ended" in [json.loads(line)["event"] for line in entries]
