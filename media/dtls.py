@@ -125,7 +125,6 @@ class DtlsServer(rtcdtlstransport.RTCDtlsTransport):
             fingerprints=[RTCDtlsFingerprint(name, value) for name, value in fingerprints]
         )
         try:
-            # Not wait_for: in Python 3.11 it loses a cancellation that comes with the result.
             async with asyncio.timeout(HANDSHAKE_TIMEOUT_S):
                 await self.start(remote)
         except TimeoutError:

@@ -78,6 +78,7 @@ class Peer:
         self._dtls = DtlsServer(certificate, self._send_dtls)
         self._dtls_task: asyncio.Task[None] | None = None
         self._secured = False
+        self._detached = False
         self.handle = relay.add_peer()
         self.sent: dict[str, Sent] = {}
         """By mid: what the browser sends."""
@@ -159,6 +160,7 @@ class Peer:
 
     def detach(self) -> None:
         """Leave the relay: when this returns, no packet goes to or comes from the browser."""
+        self._detached = True
         if self._dtls_task is not None:
             self._dtls_task.cancel()
         self._relay.remove_peer(self.handle)
@@ -254,6 +256,8 @@ class Peer:
     async def _secure(self) -> None:
         """From the first ClientHello to the end of the association."""
         keys = await self._dtls.handshake(self._fingerprints)
+        if self._detached:
+            return  # asyncio.wait_for, in aiortc, loses a cancellation that comes with a result
         if keys is None:
             self._set_state("lost")
             return

@@ -6,6 +6,7 @@ from typing import cast
 
 import pytest
 from aioice import stun
+from structlog.testing import capture_logs
 
 from media.dtls import Certificate
 from media.ice_lite import CONSENT_S, Address
@@ -155,3 +156,40 @@ async def test_a_detached_connection_is_gone_from_the_relay_and_hears_nothing(
     await other.peer.say_goodbye()
     assert other.states == ["connected"], "the owner asked for it and is not told"
     await other.client.stop()
+
+
+@pytest.mark.parametrize("turns", range(8))
+async def test_a_connection_removed_as_its_handshake_ends_gets_no_keys_and_fails_nowhere(
+    turns: int,
+) -> None:
+    """At each turn of the loop after the last flight: asyncio.wait_for loses cancellations."""
+    relay = FakeRelay()
+    browser = Connection(relay)
+    flights: list[bytes] = []
+    last = asyncio.Event()
+
+    def hold_back_the_last(data: bytes) -> None:
+        flights.append(data)
+        if len(flights) == 1:  # the ClientHello; the next one ends the handshake
+            browser.peer.receive_dtls(data)
+        else:
+            last.set()
+
+    browser.wire.deliver = hold_back_the_last
+    relay.deliver = lambda _, data: (
+        browser.wire.inbox.put_nowait(data) if 20 <= data[0] <= 63 else None
+    )
+    browser.check()
+    connecting = asyncio.create_task(browser.client.connect(browser.certificate.fingerprint))
+    await asyncio.wait_for(last.wait(), 5)
+    with capture_logs() as logs:
+        browser.peer.receive_dtls(flights[-1])
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        browser.peer.detach()
+        await browser.peer.say_goodbye()
+        await asyncio.sleep(0)
+    assert logs == []
+    connecting.cancel()
+    await asyncio.wait([connecting])
+    await browser.client.stop()
