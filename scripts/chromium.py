@@ -7,7 +7,7 @@ from typing import Final
 
 from playwright.async_api import Browser, Playwright
 
-_EXECUTABLE: Final = "/usr/bin/chromium"
+CHROMIUM: Final = "/usr/bin/chromium"
 _FLAGS: Final = (
     "--no-sandbox",
     # Nothing but the pages asked for goes over the network.
@@ -24,6 +24,15 @@ _FLAGS: Final = (
 )
 
 
-async def launch_chromium(playwright: Playwright) -> Browser:
-    """A new browser process. Raises playwright's Error where Chromium is not installed."""
-    return await playwright.chromium.launch(executable_path=_EXECUTABLE, args=list(_FLAGS))
+async def launch_chromium(
+    playwright: Playwright, executable: str = CHROMIUM, *, trusting: str | None = None
+) -> Browser:
+    """A new browser process. Raises playwright's Error where Chromium is not installed.
+
+    executable: what starts it, with its arguments. trusting: an origin without TLS, not on
+    loopback, that cameras are given to all the same.
+    """
+    flags = list(_FLAGS)
+    if trusting is not None:
+        flags.append(f"--unsafely-treat-insecure-origin-as-secure={trusting}")
+    return await playwright.chromium.launch(executable_path=executable, args=flags)

@@ -11,8 +11,11 @@ import urllib.error
 import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import BinaryIO, Self
+
+from tests.support.network import Namespace
 
 STARTS_WITHIN_S = 20
 STOPS_WITHIN_S = 2
@@ -38,15 +41,20 @@ def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
 
 
 class Server:
-    """Use as a context manager; `log` holds what it printed once it is down."""
+    """Use as a context manager; `log` holds what it printed once it is down.
 
-    def __init__(self, data_dir: Path, **settings: str) -> None:
+    inside: the namespace it runs in, at whose address it listens; else on 127.0.0.1.
+    """
+
+    def __init__(self, data_dir: Path, inside: Namespace | None = None, **settings: str) -> None:
+        self._inside = inside
+        host = "127.0.0.1" if inside is None else inside.address
         self.port = free_port()
         self.media_port = free_port(socket.SOCK_DGRAM)
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"http://{host}:{self.port}"
         self._log_file = data_dir / "server.log"
         self._environment = os.environ | {
-            "PLUMM_HOST": "127.0.0.1",
+            "PLUMM_HOST": host,
             "PLUMM_PORT": str(self.port),
             "PLUMM_MEDIA_PORT": str(self.media_port),
             "PLUMM_DATA_DIR": str(data_dir),
@@ -64,7 +72,7 @@ class Server:
     def start(self) -> None:
         with self._log_file.open("ab") as log:
             self.process = subprocess.Popen(
-                [PLUMM, "serve"], env=self._environment, stdout=log, stderr=log
+                self._words("serve"), env=self._environment, stdout=log, stderr=log
             )
         deadline = time.monotonic() + STARTS_WITHIN_S
         while not self._healthy():
@@ -99,7 +107,7 @@ class Server:
     def demo(self) -> Session:
         """A fresh session, made by the command line as a user would."""
         done = subprocess.run(
-            [PLUMM, "demo", "--json"], env=self._environment, capture_output=True, check=False
+            self._words("demo", "--json"), env=self._environment, capture_output=True, check=False
         )
         assert done.returncode == 0, done.stderr.decode()
         return Session(**json.loads(done.stdout))
@@ -107,7 +115,7 @@ class Server:
     def group(self, therapist: str, clients: Sequence[str]) -> list[str]:
         """The links of a fresh session with several clients, the therapist's first."""
         done = subprocess.run(
-            [PLUMM, "demo", "--json", "--therapist", therapist, "--client", clients[0]]
+            self._words("demo", "--json", "--therapist", therapist, "--client", clients[0])
             + [word for other in clients[1:] for word in ("--other", other)],
             env=self._environment,
             capture_output=True,
@@ -119,17 +127,28 @@ class Server:
 
     def command(self, *words: str, stdout: BinaryIO | None = None) -> subprocess.Popen[bytes]:
         """Start another `plumm` command beside the server."""
-        return subprocess.Popen([PLUMM, *words], env=self._environment, stdout=stdout)
+        return subprocess.Popen(self._words(*words), env=self._environment, stdout=stdout)
 
     def metric(self, name: str) -> float:
         """One sample without labels from /metrics."""
-        with urllib.request.urlopen(f"{self.url}/metrics", timeout=5) as response:
-            lines = response.read().decode().splitlines()
+        _, body = self._get("/metrics", timeout_s=5)
+        lines = body.decode().splitlines()
         return next(float(line.split()[1]) for line in lines if line.startswith(f"{name} "))
 
     def _healthy(self) -> bool:
         try:
-            with urllib.request.urlopen(f"{self.url}/healthz", timeout=1) as response:
-                return bool(response.status == 200)
+            status, _ = self._get("/healthz", timeout_s=1)
         except (urllib.error.URLError, OSError):
             return False
+        return status == HTTPStatus.OK
+
+    def _words(self, *words: str) -> list[str]:
+        command = [PLUMM, *words]
+        return command if self._inside is None else self._inside.command(*command)
+
+    def _get(self, path: str, timeout_s: float) -> tuple[int, bytes]:
+        def get() -> tuple[int, bytes]:
+            with urllib.request.urlopen(self.url + path, timeout=timeout_s) as response:
+                return response.status, response.read()
+
+        return get() if self._inside is None else self._inside.call(get)

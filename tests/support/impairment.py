@@ -1,0 +1,150 @@
+"""What a bad link does to packets. Pure: packets and the time go in, packets that are due come out.
+
+Times are seconds of the monotonic clock.
+"""
+
+import heapq
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import count
+from random import Random
+from typing import Final
+
+_UDP: Final = 17
+_IPV4: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Impairment:
+    """One direction of a link. The default passes everything on at once."""
+
+    delay_ms: float = 0.0
+    jitter_ms: float = 0.0
+    """Uniform, this much less or more than the delay."""
+    loss: float = 0.0
+    """0..1, of each packet by itself."""
+    burst_every_s: float = 0.0
+    """Nothing passes for the last `burst_s` of every such span; 0: never."""
+    burst_s: float = 0.0
+    blackout: bool = False
+    rate_kbit: float = 0.0
+    """0: unlimited."""
+    queue_ms: float = 200.0
+    """What waits longer than this for the rate is dropped."""
+    ordered: bool = True
+    """Jitter delays what comes behind, and overtakes nothing."""
+
+
+class Path:
+    """One direction: keeps each packet until it is due, or loses it."""
+
+    def __init__(self, seed: int) -> None:
+        self._random = Random(seed)
+        self._impairment = Impairment()
+        self._since = 0.0
+        self._free_at = 0.0
+        self._last_due = 0.0
+        self._order = count()
+        self._waiting: list[tuple[float, int, bytes]] = []
+        self.taken = 0
+        self.lost = 0
+
+    def become(self, impairment: Impairment, now: float) -> None:
+        """From now on; packets that are under way arrive as they would have."""
+        self._impairment = impairment
+        self._since = now
+        self._free_at = now
+
+    @property
+    def next_due(self) -> float | None:
+        return self._waiting[0][0] if self._waiting else None
+
+    def take(self, packet: bytes, now: float) -> None:
+        """A packet enters the link."""
+        self.taken += 1
+        due = None if self._loses(now) else self._passes_queue(len(packet), now)
+        if due is None:
+            self.lost += 1
+            return
+        link = self._impairment
+        due += max(0.0, link.delay_ms + link.jitter_ms * self._random.uniform(-1, 1)) / 1000
+        if link.ordered:
+            due = self._last_due = max(due, self._last_due)
+        heapq.heappush(self._waiting, (due, next(self._order), packet))
+
+    def due(self, now: float) -> Iterator[bytes]:
+        """The packets that leave the link by now, in their order."""
+        while self._waiting and self._waiting[0][0] <= now:
+            yield heapq.heappop(self._waiting)[2]
+
+    def _loses(self, now: float) -> bool:
+        link = self._impairment
+        if link.blackout or self._random.random() < link.loss:
+            return True
+        if not link.burst_every_s:
+            return False
+        return (now - self._since) % link.burst_every_s >= link.burst_every_s - link.burst_s
+
+    def _passes_queue(self, size: int, now: float) -> float | None:
+        """When the packet has been put on the wire; None where the queue is full."""
+        link = self._impairment
+        if not link.rate_kbit:
+            return now
+        done = max(now, self._free_at) + size * 8 / (link.rate_kbit * 1000)
+        if done - now > link.queue_ms / 1000:
+            return None
+        self._free_at = done
+        return done
+
+
+class Nat:
+    """Gives a client's UDP ports other numbers, and others again after a rebinding.
+
+    As of a NAT whose mapping was lost: what is still sent to an old number goes nowhere.
+    """
+
+    # Any other number is as good; 0 leaves the ports as they are.
+    _STEP: Final = 0x0155
+
+    def __init__(self) -> None:
+        self._mask = 0
+        self._open: set[int] = set()
+
+    def rebind(self) -> None:
+        self._mask = (self._mask + self._STEP) & 0x0FFF
+        self._open.clear()
+
+    def upward(self, packet: bytes) -> bytes:
+        """An IPv4 packet from the client."""
+        at = _udp_header(packet)
+        if not self._mask or at is None:
+            return packet
+        (port,) = struct.unpack_from("!H", packet, at)
+        self._open.add(port ^ self._mask)
+        return self._renumbered(packet, at, at, port ^ self._mask)
+
+    def downward(self, packet: bytes) -> bytes | None:
+        """An IPv4 packet to the client; None where nothing is mapped to its port."""
+        at = _udp_header(packet)
+        if not self._mask or at is None:
+            return packet
+        (port,) = struct.unpack_from("!H", packet, at + 2)
+        if port not in self._open:
+            return None
+        return self._renumbered(packet, at, at + 2, port ^ self._mask)
+
+    @staticmethod
+    def _renumbered(packet: bytes, udp_at: int, port_at: int, port: int) -> bytes:
+        changed = bytearray(packet)
+        struct.pack_into("!H", changed, port_at, port)
+        # 0: not computed, as UDP over IPv4 may have it (RFC 768).
+        struct.pack_into("!H", changed, udp_at + 6, 0)
+        return bytes(changed)
+
+
+def _udp_header(packet: bytes) -> int | None:
+    """Where the UDP header of an IPv4 packet begins; None for other protocols."""
+    if packet[0] >> 4 != _IPV4 or packet[9] != _UDP:
+        return None
+    return (packet[0] & 0x0F) * 4
