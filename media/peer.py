@@ -6,9 +6,10 @@ browser sends and seats that it receives in; whom a seat shows is the Sfu's busi
 
 import asyncio
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, NamedTuple
+from itertools import count
+from typing import Final, Literal
 from zlib import crc32
 
 import structlog
@@ -20,21 +21,14 @@ from media.errors import BadOffer
 from media.ice_lite import Address, Credentials, IceLite
 from media.offer import Offer
 from media.relay import Relay, RelayError
+from media.seats import Kind, Seat, Source
 
 log = structlog.get_logger(__name__)
 
-Kind = Literal["audio", "video"]
 PeerState = Literal["connecting", "connected", "lost"]
 
 # A session id is any 63-bit number (RFC 8829, 5.2.1); one bit less never looks negative.
 _SDP_SESSION_BITS: Final = 62
-
-
-class Seat(NamedTuple):
-    """A place to receive in. Audio and video of one number belong to one participant."""
-
-    kind: Kind
-    number: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,17 +79,18 @@ class Peer:
         self.receptions: dict[Seat, Reception] = {}
         """By seat: where the browser receives."""
 
-    def negotiate(self, offer: Offer) -> str:
+    def negotiate(self, offer: Offer, needed: Iterable[Seat] = ()) -> str:
         """Answer one offer of this connection, and make the relay follow it.
 
-        A recvonly section gets the lowest free seat of its kind when it is first seen and keeps
-        it while it stays recvonly. A seat keeps its SSRC for the life of the connection.
+        A recvonly section gets the first free one of the needed seats that fits its kind when
+        it is first seen, beyond these the lowest of a person's; it keeps it while it stays
+        recvonly. A seat keeps its SSRC for the life of the connection.
         Raises BadOffer, and then nothing has changed.
         """
         if self._fingerprints and self._fingerprints != offer.fingerprints:
             raise BadOffer("the fingerprint changed within one connection")
         local = self._credentials_for(offer)
-        slots = self._slots_for(offer)
+        slots = self._slots_for(offer, tuple(needed))
         answer, plan = make_answer(
             offer,
             ServerDescription(
@@ -190,7 +185,7 @@ class Peer:
             return
         self._relay.expect(self.handle, local.ufrag)
 
-    def _slots_for(self, offer: Offer) -> dict[str, tuple[Seat, Slot]]:
+    def _slots_for(self, offer: Offer, needed: Sequence[Seat]) -> dict[str, tuple[Seat, Slot]]:
         held = {reception.mid: seat for seat, reception in self.receptions.items()}
         receiving = [s for s in offer.sections if s.acceptable and s.direction == "recvonly"]
         slots: dict[str, tuple[Seat, Slot]] = {}
@@ -202,7 +197,7 @@ class Peer:
         for section in receiving:
             if section.mid in slots or section.kind == "other":
                 continue
-            seat = _lowest_free(section.kind, taken)
+            seat = _next_free(section.kind, needed, taken)
             taken.add(seat)
             slots[section.mid] = (seat, self._slot_of(seat))
         return slots
@@ -210,12 +205,14 @@ class Peer:
     def _slot_of(self, seat: Seat) -> Slot:
         if seat not in self._slots:
             ssrc, rtx_ssrc = secrets.SystemRandom().sample(range(1, 2**32), 2)
-            # One stream for both sections of a seat: browsers keep its lips in step (RFC 8830, 2).
+            # One stream for both sections of a person: browsers keep its lips in step (RFC 8830,
+            # 2). A screen in it would be held back for a voice that is somebody else's.
+            stream = f"{'screen' if seat.source == 'screen' else 'seat'}-{seat.number}"
             self._slots[seat] = Slot(
                 ssrc=ssrc,
                 rtx_ssrc=rtx_ssrc if seat.kind == "video" else 0,
-                stream_id=f"seat-{seat.number}",
-                track_id=f"seat-{seat.number}-{seat.kind}",
+                stream_id=stream,
+                track_id=f"{stream}-{seat.kind}",
                 cname=self._cname,
             )
         return self._slots[seat]
@@ -284,11 +281,13 @@ def _variant(codec: Codec) -> int:
     return crc32(f"{codec.name}/{codec.clock_rate}/{codec.channels} {codec.fmtp}".encode()) & 0xFFFF
 
 
-def _lowest_free(kind: Kind, taken: set[Seat]) -> Seat:
-    number = 0
-    while Seat(kind, number) in taken:
-        number += 1
-    return Seat(kind, number)
+def _next_free(kind: Kind, needed: Sequence[Seat], taken: set[Seat]) -> Seat:
+    """The seat for a new section: one that is needed, else one to have ready."""
+    for seat in needed:
+        if seat.kind == kind and seat not in taken:
+            return seat
+    source: Source = "microphone" if kind == "audio" else "camera"
+    return next(seat for n in count() if (seat := Seat(source, n)) not in taken)
 
 
 def _log_failure(task: asyncio.Task[None]) -> None:

@@ -3,10 +3,9 @@
 Owned by the event loop. It satisfies `rooms.ports.MediaPlane` without knowing it, and tells
 its Listener what changed. Sessions and participants are opaque strings here.
 
-Each participant sees every other one in a seat: an audio and a video section of the same
-number. Seats are filled from the lowest; a leaver's seat goes to the next who comes, so that
-a long session does not pile up sections. Which track feeds which seat is derived, never
-remembered beside the truth: `_route` compares what should flow with what does.
+Each participant sees every other one in a seat, and a shared screen in one of its own
+(`media.seats`). Which track feeds which seat is derived, never remembered beside the truth:
+`_route` compares what should flow with what does.
 """
 
 import asyncio
@@ -15,48 +14,26 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final, Protocol
+from typing import Final, Protocol, cast
 
 import structlog
 
 from media.dtls import Certificate
 from media.errors import BadOffer, ConnectionClosed, StaleOffer
 from media.ice_lite import Address
+from media.news import Layers, Listener, Sections, TrackSlot, View
 from media.offer import Offer, parse_offer
-from media.peer import Kind, Peer, PeerState
+from media.peer import Peer, PeerState
 from media.relay import DTLS, Relay
+from media.seats import KIND_OF, Seating, Source
 
 log = structlog.get_logger(__name__)
 
 # Datagrams handled before other callbacks get the loop: a DTLS step takes 0.5 ms.
 _DATAGRAMS_A_TURN: Final = 16
 _CONSENT_CHECK_S: Final = 1.0
-# Seats asked for before anyone is there to sit in them: the one who waits is ready for the
-# other, and a session of two never renegotiates.
-_SEATS_AHEAD: Final = 1
 # A client that keeps replacing its connection is told "closed" for the last few.
 _CLOSED_CONNECTIONS_KEPT: Final = 16
-
-_KIND_OF: Final[Mapping[str, Kind]] = {"microphone": "audio", "camera": "video"}
-_SOURCE_OF: Final[Mapping[Kind, str]] = {kind: source for source, kind in _KIND_OF.items()}
-
-
-@dataclass(frozen=True, slots=True)
-class TrackSlot:
-    """A section of the viewer's that shows one source of one participant."""
-
-    mid: str
-    participant_id: str
-    source: str
-
-
-@dataclass(frozen=True, slots=True)
-class Sections:
-    """How many receive sections a participant needs, and whom the present ones show."""
-
-    audios: int
-    videos: int
-    tracks: tuple[TrackSlot, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +42,6 @@ class Negotiated:
 
     sdp: str
     sections: Sections
-
-
-class Listener(Protocol):
-    """Told on the event loop, after the fact."""
-
-    def sections_changed(self, session: str, participant: str, sections: Sections) -> None: ...
-
-    def media_changed(self, session: str, participant: str, state: PeerState) -> None: ...
 
 
 class Clock(Protocol):
@@ -94,27 +63,37 @@ class _Participant:
     closed_connections: deque[str] = field(
         default_factory=lambda: deque(maxlen=_CLOSED_CONNECTIONS_KEPT)
     )
-    mids: dict[str, str] = field(default_factory=dict)  # source -> section that carries it
-    silenced: set[str] = field(default_factory=set)  # sources that may not flow
-    seats: dict[int, str] = field(default_factory=dict)  # seat number -> whom it shows
+    mids: dict[Source, str] = field(default_factory=dict)  # source -> section that carries it
+    # Sources that may not flow. A screen that nobody was told of is not shown.
+    silenced: set[Source] = field(default_factory=lambda: {"screen"})
+    seating: Seating = field(default_factory=Seating)
     fed: dict[int, int | None] = field(default_factory=dict)  # subscription -> track feeding it
+    paused: frozenset[int] = frozenset()  # subscriptions held back, its connection being weak
     told: Sections | None = None
+    views: tuple[View, ...] | None = None  # None: its page has not said what it shows
+    layers: Layers | None = None  # what of its pictures is watched; None: it was not told yet
 
-    def track(self, source: str) -> int | None:
+    @property
+    def shares_screen(self) -> bool:
+        return "screen" not in self.silenced
+
+    def track(self, source: Source) -> int | None:
         if self.peer is None or source not in self.mids:
             return None
         sent = self.peer.sent.get(self.mids[source])
         return None if sent is None else sent.track
 
     def sections(self) -> Sections:
-        count = max(_SEATS_AHEAD, max(self.seats, default=-1) + 1)
         receptions = {} if self.peer is None else self.peer.receptions
+        # Sections are asked for by their number: those that are there and those that lack.
+        seats = {*receptions, *self.seating.needed()}
         tracks = tuple(
-            TrackSlot(reception.mid, self.seats[seat.number], _SOURCE_OF[seat.kind])
+            TrackSlot(reception.mid, shown, seat.source, reception.subscription in self.paused)
             for seat, reception in receptions.items()
-            if seat.number in self.seats
+            if (shown := self.seating.shown(seat)) is not None
         )
-        return Sections(count, count, tracks)
+        audios = sum(seat.kind == "audio" for seat in seats)
+        return Sections(audios, len(seats) - audios, tracks)
 
 
 _Session = dict[str, _Participant]
@@ -181,17 +160,25 @@ class Sfu:
     # Participants
 
     def join(self, session: str, participant: str) -> Sections:
-        """Seat a participant: the others are asked for sections to see it. Idempotent."""
+        """Seat a participant: the others are asked for sections to see it. Idempotent.
+
+        One who was there is told again what of its pictures is watched: it may be a new page.
+        """
         members = self._sessions.setdefault(session, {})
-        if participant not in members:
-            newcomer = _Participant(participant)
-            for member in members.values():
-                _seat(member, participant)
-                _seat(newcomer, member.id)
-            members[participant] = newcomer
-            newcomer.told = newcomer.sections()
+        member = members.get(participant)
+        if member is None:
+            member = _Participant(participant)
+            for other in members.values():
+                other.seating.add(participant)
+                member.seating.add(other.id)
+                if other.shares_screen:
+                    member.seating.add_screen(other.id)
+            members[participant] = member
+            member.told = member.sections()
             self._route(session)
-        return members[participant].sections()
+        elif member.layers is not None:
+            self._listener.layers_changed(session, participant, member.layers)
+        return member.sections()
 
     def sections(self, session: str, participant: str) -> Sections:
         """What the participant needs now. Raises ConnectionClosed for one who is not there."""
@@ -208,7 +195,7 @@ class Sfu:
     ) -> Negotiated:
         """Answer an offer. A connection id not seen before replaces the participant's connection.
 
-        sources: mid -> "microphone" or "camera", for each section the browser sends in.
+        sources: mid -> "microphone", "camera" or "screen", for each section the browser sends in.
         Raises BadOffer, StaleOffer, ConnectionClosed; then nothing has changed.
         """
         member = self._member(session, participant)
@@ -219,30 +206,49 @@ class Sfu:
         offer = parse_offer(sdp)
         mids = _mids_by_source(offer, sources)
         if connection == member.connection and member.peer is not None:
-            answer = member.peer.negotiate(offer)
+            answer = member.peer.negotiate(offer, member.seating.needed())
         else:
             answer = self._replace_connection(session, member, connection, offer)
         member.last_seq = seq
         member.mids = mids
-        for source in _KIND_OF:
+        for source in KIND_OF:
             self._apply_forwarding(member, source)
         member.told = member.sections()
         self._route(session)
         return Negotiated(answer, member.told)
 
     def set_forwarding(self, session: str, participant: str, source: str, enabled: bool) -> None:
-        """Let "microphone" or "camera" through or not; holds for connections to come, too.
+        """Let "microphone", "camera" or "screen" through or not; holds for connections to come.
 
-        Of one who is not there, nothing.
+        The others are asked for a section to see a screen in, and are shown it no more once it
+        is not let through. Of one who is not there, nothing.
         """
-        member = self._sessions.get(session, {}).get(participant)
+        members = self._sessions.get(session, {})
+        member = members.get(participant)
         if member is None:
             return
+        known = cast(Source, source)
         if enabled:
-            member.silenced.discard(source)
+            member.silenced.discard(known)
         else:
-            member.silenced.add(source)
-        self._apply_forwarding(member, source)
+            member.silenced.add(known)
+        self._apply_forwarding(member, known)
+        if known == "screen":
+            for other in members.values():
+                if other is member:
+                    continue
+                if enabled:
+                    other.seating.add_screen(participant)
+                else:
+                    other.seating.remove_screen(participant)
+            self._route(session)
+
+    def set_views(self, session: str, participant: str, views: Sequence[View]) -> None:
+        """What the participant's page shows, and how large; a picture not listed is hidden.
+
+        Raises ConnectionClosed for one who is not there.
+        """
+        self._member(session, participant).views = tuple(views)
 
     def remove_participant(self, session: str, participant: str) -> None:
         """Close its connection and free the seats that showed it. Idempotent."""
@@ -253,7 +259,7 @@ class Sfu:
         if member.peer is not None:
             self._retire(member.peer)
         for other in members.values():
-            other.seats = {n: shown for n, shown in other.seats.items() if shown != participant}
+            other.seating.remove(participant)
         if members:
             self._route(session)
         else:
@@ -279,7 +285,7 @@ class Sfu:
         )
         self._peers[peer.handle] = peer
         try:
-            answer = peer.negotiate(offer)
+            answer = peer.negotiate(offer, member.seating.needed())
         except Exception:
             self._retire(peer)
             raise
@@ -338,7 +344,7 @@ class Sfu:
             raise ConnectionClosed(participant)
         return member
 
-    def _apply_forwarding(self, member: _Participant, source: str) -> None:
+    def _apply_forwarding(self, member: _Participant, source: Source) -> None:
         track = member.track(source)
         if track is not None:
             self._relay.set_forwarding(track, source not in member.silenced)
@@ -363,27 +369,19 @@ def _wanted_feeds(viewer: _Participant, members: _Session) -> Iterator[tuple[int
     if viewer.peer is None:
         return
     for seat, reception in viewer.peer.receptions.items():
-        shown = members.get(viewer.seats.get(seat.number, ""))
-        track = None if shown is None else shown.track(_SOURCE_OF[seat.kind])
+        shown = members.get(viewer.seating.shown(seat) or "")
+        track = None if shown is None else shown.track(seat.source)
         yield reception.subscription, track
 
 
-def _seat(viewer: _Participant, shown: str) -> None:
-    """Give `shown` the lowest free seat before the viewer."""
-    number = 0
-    while number in viewer.seats:
-        number += 1
-    viewer.seats[number] = shown
-
-
-def _mids_by_source(offer: Offer, sources: Mapping[str, str]) -> dict[str, str]:
+def _mids_by_source(offer: Offer, sources: Mapping[str, str]) -> dict[Source, str]:
     """source -> mid of the section that carries it; BadOffer where the two do not fit."""
-    mids: dict[str, str] = {}
+    mids: dict[Source, str] = {}
     for section in offer.sections:
         if not (section.acceptable and section.sends):
             continue
-        source = sources.get(section.mid)
-        if source is None or _KIND_OF.get(source) != section.kind:
+        source = cast(Source | None, sources.get(section.mid))
+        if source is None or KIND_OF.get(source) != section.kind:
             raise BadOffer(
                 f"sources names no {section.kind} source", section.index + 1, section.mid
             )

@@ -28,8 +28,9 @@ ParticipantId = NewType("ParticipantId", str)
 
 Role: TypeAlias = Literal["therapist", "client"]
 Status: TypeAlias = Literal["scheduled", "open", "live", "ended"]
-Source: TypeAlias = Literal["microphone", "camera"]
+Source: TypeAlias = Literal["microphone", "camera", "screen"]
 Media: TypeAlias = Literal["connecting", "connected", "lost"]
+Quality: TypeAlias = Literal["good", "fair", "poor"]
 EndCause: TypeAlias = Literal["therapist", "admin", "timeout", "no_show"]
 
 # How long a participant without a socket keeps its place: a phone changing networks or a
@@ -64,13 +65,18 @@ class Seat:
 
 @dataclass(frozen=True, slots=True)
 class Presence:
-    """A participant in the room. socket_lost_at: None while its socket is there."""
+    """A participant in the room. socket_lost_at: None while its socket is there.
+
+    quality: of its connection, as the media plane measures it; None while that is not known.
+    """
 
     incarnation: int
     microphone: bool = True
     camera: bool = True
+    screen: bool = False
     fullscreen: bool = False
     media: Media = "connecting"
+    quality: Quality | None = None
     socket_lost_at: datetime | None = None
 
 
@@ -91,7 +97,10 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """Everything known of one session. `version` grows with each change that members see."""
+    """Everything known of one session. `version` grows with each change that members see.
+
+    speaker: who speaks, or did last; always one who is present.
+    """
 
     id: SessionId
     title: str
@@ -105,6 +114,7 @@ class Session:
     live_since: datetime | None = None
     last_incarnation: int = 0
     present: Mapping[ParticipantId, Presence] = field(default_factory=lambda: MappingProxyType({}))
+    speaker: ParticipantId | None = None
     ended: Ended | None = None
 
     @property
@@ -185,8 +195,8 @@ def presence(session: Session, seat: Seat) -> Presence:
 def join(session: Session, participant: ParticipantId, now: datetime) -> tuple[Change, Seat]:
     """Take a place in the room, or take it over from an earlier join.
 
-    One who comes back within the grace finds its microphone, camera and full screen as they
-    were. Raises NotInvited, SessionOver, RoomFull.
+    One who comes back within the grace finds its microphone, camera, screen and full screen as
+    they were. Raises NotInvited, SessionOver, RoomFull.
     """
     invitation(session, participant)
     before = session.present.get(participant)
@@ -227,6 +237,7 @@ def set_state(
     *,
     microphone: bool | None = None,
     camera: bool | None = None,
+    screen: bool | None = None,
     fullscreen: bool | None = None,
 ) -> Change:
     """Switch what is given; None leaves as it is. No change, no new version.
@@ -238,6 +249,7 @@ def set_state(
         before,
         microphone=before.microphone if microphone is None else microphone,
         camera=before.camera if camera is None else camera,
+        screen=before.screen if screen is None else screen,
         fullscreen=before.fullscreen if fullscreen is None else fullscreen,
     )
     if after == before:
@@ -247,6 +259,8 @@ def set_state(
         switched.append(ForwardingSet(seat.participant, "microphone", after.microphone))
     if after.camera != before.camera:
         switched.append(ForwardingSet(seat.participant, "camera", after.camera))
+    if after.screen != before.screen:
+        switched.append(ForwardingSet(seat.participant, "screen", after.screen))
     change = _with_presence(session, seat.participant, after, now)
     return Change(change.session, (*switched, *change.effects))
 
@@ -259,6 +273,24 @@ def media_changed(
     if before is None or before.media == media:
         return Change(session)
     return _with_presence(session, participant, replace(before, media=media), now)
+
+
+def quality_changed(
+    session: Session, participant: ParticipantId, quality: Quality | None, now: datetime
+) -> Change:
+    """How good a participant's connection is; of one who is not here, nothing."""
+    before = session.present.get(participant)
+    if before is None or before.quality == quality:
+        return Change(session)
+    return _with_presence(session, participant, replace(before, quality=quality), now)
+
+
+def speaker_changed(session: Session, speaker: ParticipantId | None) -> Change:
+    """Who speaks now, None: nobody. One who is not here does not."""
+    if speaker == session.speaker or (speaker is not None and speaker not in session.present):
+        return Change(session)
+    after = replace(session, version=session.version + 1, speaker=speaker)
+    return Change(after, (RoomChanged(),))
 
 
 def end(session: Session, seat: Seat, now: datetime) -> Change:
@@ -313,6 +345,7 @@ def _ended(session: Session, cause: EndCause, by: Invitation | None, now: dateti
         status="ended",
         version=session.version + 1,
         present=MappingProxyType({}),
+        speaker=None,
         ended=ended,
     )
     return Change(after, (SessionEnded(ended),))
@@ -333,7 +366,8 @@ def _without(session: Session, gone: tuple[ParticipantId, ...]) -> Change:
     remaining = MappingProxyType(
         {p: there for p, there in session.present.items() if p not in gone}
     )
-    after = replace(session, version=session.version + 1, present=remaining)
+    speaker = None if session.speaker in gone else session.speaker
+    after = replace(session, version=session.version + 1, present=remaining, speaker=speaker)
     return Change(after, (*map(ParticipantRemoved, gone), RoomChanged()))
 
 

@@ -24,9 +24,10 @@ class MediaPlane(Protocol):
     def set_forwarding(
         self, session: SessionId, participant: ParticipantId, source: str, enabled: bool
     ) -> None:
-        """Let a participant's "microphone" or "camera" through, or drop its packets.
+        """Let a participant's "microphone", "camera" or "screen" through, or drop its packets.
 
         Remembered for tracks that come later, for as long as the participant is in the room.
+        The screen of a newcomer is not let through: whether it is shared is for others to see.
         Of a participant it does not know, nothing.
         """
 

@@ -23,6 +23,7 @@ from rooms.lifecycle import (
     Media,
     ParticipantId,
     ParticipantRemoved,
+    Quality,
     Role,
     RoomChanged,
     Seat,
@@ -124,6 +125,7 @@ class SessionService:
         *,
         microphone: bool | None = None,
         camera: bool | None = None,
+        screen: bool | None = None,
         fullscreen: bool | None = None,
     ) -> int:
         """Switch what is given, enforced by the media plane on return. The room's version."""
@@ -133,6 +135,7 @@ class SessionService:
             self._clock.now(),
             microphone=microphone,
             camera=camera,
+            screen=screen,
             fullscreen=fullscreen,
         )
         self._apply(change)
@@ -150,6 +153,20 @@ class SessionService:
         known = self._sessions.get(session)
         if known is not None:
             self._apply(lifecycle.media_changed(known, participant, media, self._clock.now()))
+
+    def quality_changed(
+        self, session: SessionId, participant: ParticipantId, quality: Quality | None
+    ) -> None:
+        """The media plane's measure of a connection; like `media_changed`, it may come late."""
+        known = self._sessions.get(session)
+        if known is not None:
+            self._apply(lifecycle.quality_changed(known, participant, quality, self._clock.now()))
+
+    def speaker_changed(self, session: SessionId, speaker: ParticipantId | None) -> None:
+        """Whom the media plane hears; like `media_changed`, it may come late."""
+        known = self._sessions.get(session)
+        if known is not None:
+            self._apply(lifecycle.speaker_changed(known, speaker))
 
     def expire(self) -> None:
         """Do what is due by now, in all sessions; forget those whose last link has expired.

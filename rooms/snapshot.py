@@ -4,22 +4,24 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, TypeAlias
 
-from rooms.lifecycle import ParticipantId, Presence, Role, Session
+from rooms.lifecycle import ParticipantId, Presence, Quality, Role, Session
 
 Connection: TypeAlias = Literal["connecting", "connected", "reconnecting"]
 
 
 @dataclass(frozen=True, slots=True)
 class ParticipantState:
-    """One participant in the room, as the others see it."""
+    """One participant in the room, as everyone there sees it."""
 
     id: ParticipantId
     name: str
     role: Role
     microphone: bool
     camera: bool
+    screen: bool
     fullscreen: bool
     connection: Connection
+    quality: Quality | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,7 @@ class RoomState:
     version: int
     status: Literal["open", "live", "ended"]
     live_since: datetime | None
+    speaker: ParticipantId | None
     participants: tuple[ParticipantState, ...]
 
 
@@ -38,6 +41,7 @@ def room_state(session: Session) -> RoomState:
         version=session.version,
         status="open" if session.status == "scheduled" else session.status,
         live_since=session.live_since,
+        speaker=session.speaker,
         participants=tuple(
             _participant_state(session, participant, present)
             for participant, present in session.present.items()
@@ -55,8 +59,10 @@ def _participant_state(
         role=invited.role,
         microphone=present.microphone,
         camera=present.camera,
+        screen=present.screen,
         fullscreen=present.fullscreen,
         connection=_connection(present),
+        quality=present.quality,
     )
 
 

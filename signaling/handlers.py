@@ -4,7 +4,7 @@ A handler is called with a payload that was read, by a client that was let in; i
 the `data` of the ack or raises a refusal. The hub does everything around it.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar
 
@@ -26,6 +26,7 @@ from signaling.protocol import (
     StateChange,
     SyncedSaid,
     VersionSaid,
+    ViewChange,
     said,
 )
 
@@ -41,6 +42,19 @@ class Negotiated(Protocol):
     def sdp(self) -> str: ...
     @property
     def sections(self) -> object: ...
+
+
+class View(Protocol):
+    """One picture on a participant's page, in device pixels."""
+
+    @property
+    def participant_id(self) -> str: ...
+    @property
+    def source(self) -> str: ...
+    @property
+    def width(self) -> int: ...
+    @property
+    def height(self) -> int: ...
 
 
 class Negotiator(Protocol):
@@ -62,6 +76,9 @@ class Negotiator(Protocol):
         sources: Mapping[str, str],
     ) -> Negotiated:
         """Answer one offer."""
+
+    def set_views(self, session: str, participant: str, views: Sequence[View]) -> None:
+        """What the participant's page shows, and how large; not listed is hidden."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +174,13 @@ async def offer(services: Services, connection: Connection, offered: Offer) -> D
     )
 
 
+async def view(services: Services, connection: Connection, change: ViewChange) -> Data:
+    """`rtc:view`: what the page shows; the media plane sends no more than that takes."""
+    seat = services.seat(connection)
+    services.media.set_views(seat.session, seat.participant, change.views)
+    return said(NothingSaid, {})
+
+
 async def set_state(services: Services, connection: Connection, change: StateChange) -> Data:
     """`state:set`: enforced by the media plane before it is acked."""
     version = services.rooms.set_state(services.seat(connection), **change)
@@ -193,6 +217,7 @@ CLIENT_EVENTS: Final[Mapping[str, Event[Any]]] = {
     "room:leave": Event(Nothing, leave),
     "room:sync": Event(Nothing, sync),
     "rtc:offer": Event(Offer, offer),
+    "rtc:view": Event(ViewChange, view),
     "state:set": Event(StateChange, set_state),
     "session:end": Event(Nothing, end),
 }

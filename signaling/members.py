@@ -1,8 +1,8 @@
 """Who is connected to which session, and telling them.
 
-Implements `rooms.ports.Audience`, and hands on the media plane's wishes for sections. Owned by
-the event loop. Telling is deferred by one turn of the loop: the ack of a command is queued
-before the events it caused, and nobody is told in the middle of a command.
+Implements `rooms.ports.Audience`, and hands on what the media plane wishes of one participant.
+Owned by the event loop. Telling is deferred by one turn of the loop: the ack of a command is
+queued before the events it caused, and nobody is told in the middle of a command.
 """
 
 import asyncio
@@ -18,6 +18,7 @@ from signaling.link import Link, event_frame
 from signaling.protocol import (
     ROOM_REPLACED,
     ROOM_STATE,
+    RTC_LAYERS,
     RTC_SECTIONS,
     SERVER_CLOSING,
     SERVER_EVENTS,
@@ -112,15 +113,22 @@ class Members:
 
     def sections_changed(self, session: str, participant: str, sections: object) -> None:
         """Tell one participant what it is to receive."""
-        seated = self._seated.get(SessionId(session), {})
-        connection = seated.get(ParticipantId(participant))
-        if connection is not None:
-            _tell([connection], RTC_SECTIONS, sections)
+        self._tell_one(session, participant, RTC_SECTIONS, sections)
+
+    def layers_changed(self, session: str, participant: str, layers: object) -> None:
+        """Tell one participant what of its pictures is watched."""
+        self._tell_one(session, participant, RTC_LAYERS, layers)
 
     def server_closing(self) -> None:
         """Tell everyone; the transport closes the sockets."""
         for connected in self._connected.values():
             _tell(connected, SERVER_CLOSING, {})
+
+    def _tell_one(self, session: str, participant: str, event: str, value: object) -> None:
+        seated = self._seated.get(SessionId(session), {})
+        connection = seated.get(ParticipantId(participant))
+        if connection is not None:
+            _tell([connection], event, value)
 
 
 def _tell(connections: Iterable[Connection], event: str, value: object) -> None:

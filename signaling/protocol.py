@@ -28,7 +28,8 @@ EVENTS_BURST: Final = 40
 # Of one participant: the one in the room, and those of a client that lost it in silence.
 MAX_SOCKETS: Final = 4
 
-Source: TypeAlias = Literal["microphone", "camera"]
+Source: TypeAlias = Literal["microphone", "camera", "screen"]
+Picture: TypeAlias = Literal["camera", "screen"]
 Role: TypeAlias = Literal["therapist", "client"]
 
 # From clients
@@ -60,7 +61,27 @@ class StateChange(TypedDict, total=False):
 
     microphone: bool
     camera: bool
+    screen: bool
     fullscreen: bool
+
+
+# No picture is shown in more device pixels than this; it keeps areas far below 2**31.
+_Pixels: TypeAlias = Annotated[int, Field(ge=0, le=16_384)]
+
+
+class View(_Payload):
+    """One picture on a client's page: width by height in device pixels, 0 by 0 when hidden."""
+
+    participant_id: Annotated[str, StringConstraints(max_length=64)]
+    source: Picture
+    width: _Pixels
+    height: _Pixels
+
+
+class ViewChange(_Payload):
+    """`rtc:view`: every picture of the page that is not hidden. A room has at most 12 people."""
+
+    views: Annotated[list[View], Field(max_length=64)]
 
 
 _Name: TypeAlias = Annotated[str, StringConstraints(min_length=1, max_length=80)]
@@ -115,8 +136,10 @@ class ParticipantSaid(_Said):
     role: Role
     microphone: bool
     camera: bool
+    screen: bool
     fullscreen: bool
     connection: Literal["connecting", "connected", "reconnecting"]
+    quality: Literal["good", "fair", "poor"] | None
 
 
 class RoomStateSaid(_Said):
@@ -125,6 +148,7 @@ class RoomStateSaid(_Said):
     version: int
     status: Literal["open", "live", "ended"]
     live_since: datetime | None
+    speaker: str | None
     participants: tuple[ParticipantSaid, ...]
 
 
@@ -134,6 +158,7 @@ class TrackSaid(_Said):
     mid: str
     participant_id: str
     source: Source
+    paused: bool
 
 
 class SectionsSaid(_Said):
@@ -142,6 +167,19 @@ class SectionsSaid(_Said):
     audios: int
     videos: int
     tracks: tuple[TrackSaid, ...]
+
+
+class TrackLayersSaid(_Said):
+    """The simulcast layers of one of the client's sources that somebody watches."""
+
+    source: Picture
+    layers: tuple[str, ...]
+
+
+class LayersSaid(_Said):
+    """`rtc:layers`: what the client is to encode of each picture that it sends in layers."""
+
+    tracks: tuple[TrackLayersSaid, ...]
 
 
 class EndedSaid(_Said):
@@ -215,6 +253,7 @@ class NothingSaid(_Said):
 
 ROOM_STATE: Final = "room:state"
 RTC_SECTIONS: Final = "rtc:sections"
+RTC_LAYERS: Final = "rtc:layers"
 SESSION_ENDED: Final = "session:ended"
 ROOM_REPLACED: Final = "room:replaced"
 SERVER_CLOSING: Final = "server:closing"
@@ -222,6 +261,7 @@ SERVER_CLOSING: Final = "server:closing"
 SERVER_EVENTS: Final[Mapping[str, type[_Said]]] = {
     ROOM_STATE: RoomStateSaid,
     RTC_SECTIONS: SectionsSaid,
+    RTC_LAYERS: LayersSaid,
     SESSION_ENDED: EndedSaid,
     ROOM_REPLACED: NothingSaid,
     SERVER_CLOSING: NothingSaid,

@@ -10,7 +10,7 @@ import structlog
 from aiohttp import web
 
 from rooms.clock import SystemClock
-from rooms.lifecycle import Media, ParticipantId, SessionId
+from rooms.lifecycle import Media, ParticipantId, Quality, SessionId
 from rooms.ports import Clock, MediaPlane
 from rooms.service import SessionService
 from signaling.handlers import Negotiator, Services
@@ -51,6 +51,16 @@ class MediaNews:
 
     def media_changed(self, session: str, participant: str, state: Media) -> None:
         self.rooms.media_changed(SessionId(session), ParticipantId(participant), state)
+
+    def layers_changed(self, session: str, participant: str, layers: object) -> None:
+        self._members.layers_changed(session, participant, layers)
+
+    def quality_changed(self, session: str, participant: str, quality: Quality | None) -> None:
+        self.rooms.quality_changed(SessionId(session), ParticipantId(participant), quality)
+
+    def speaker_changed(self, session: str, participant: str | None) -> None:
+        speaker = None if participant is None else ParticipantId(participant)
+        self.rooms.speaker_changed(SessionId(session), speaker)
 
 
 StartSfu = Callable[[Settings, Clock, MediaNews], Awaitable[Sfu]]

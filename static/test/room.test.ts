@@ -23,14 +23,16 @@ function person(id: string, change: Partial<Participant> = {}): Participant {
     role: "client",
     microphone: true,
     camera: true,
+    screen: false,
     fullscreen: false,
     connection: "connected",
+    quality: null,
     ...change,
   };
 }
 
 function room(...participants: Participant[]): RoomState {
-  return { version: 1, status: "live", live_since: null, participants };
+  return { version: 1, status: "live", live_since: null, speaker: null, participants };
 }
 
 describe("what a screen reader says", () => {

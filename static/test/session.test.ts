@@ -49,7 +49,7 @@ const JOINED: Joined = {
   role: "therapist",
   server_time: "2026-01-05T10:00:00Z",
   session: { id: "s", title: "", starts_at: "", ends_at: "", invited: [] },
-  state: { version: 1, status: "open", live_since: null, participants: [] },
+  state: { version: 1, status: "open", live_since: null, speaker: null, participants: [] },
   sections: { audios: 1, videos: 1, tracks: [] },
   ice_servers: [],
 };

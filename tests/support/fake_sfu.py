@@ -1,18 +1,19 @@
 """An SFU without media: remembers what it was told, and says what a test makes it say."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
 from media.errors import BadOffer, ConnectionClosed, StaleOffer
-from rooms.lifecycle import Media
+from rooms.lifecycle import Media, Quality
+from signaling.handlers import View
 from signaling.settings import Settings
 from signaling.wiring import MediaNews
 
 
 @dataclass(frozen=True, slots=True)
 class Sections:
-    """The shape of `media.sfu.Sections`; the fake never names tracks."""
+    """The shape of `media.news.Sections`; the fake never names tracks."""
 
     audios: int
     videos: int
@@ -25,6 +26,21 @@ class Negotiated:
 
     sdp: str
     sections: Sections
+
+
+@dataclass(frozen=True, slots=True)
+class TrackLayers:
+    """The shape of `media.news.TrackLayers`."""
+
+    source: str
+    layers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Layers:
+    """The shape of `media.news.Layers`."""
+
+    tracks: tuple[TrackLayers, ...]
 
 
 @dataclass(slots=True)
@@ -60,6 +76,19 @@ class FakeSfu:
     def says(self, session: str, participant: str, media: Media) -> None:
         """Report a change of a participant's connection, as ICE and DTLS would bring about."""
         self._news.media_changed(session, participant, media)
+
+    def watches(self, session: str, participant: str, *layers: str) -> None:
+        """Report which layers of a participant's camera somebody watches."""
+        watched = Layers((TrackLayers("camera", layers),))
+        self._news.layers_changed(session, participant, watched)
+
+    def hears(self, session: str, participant: str | None) -> None:
+        """Report who speaks."""
+        self._news.speaker_changed(session, participant)
+
+    def measures(self, session: str, participant: str, quality: Quality | None) -> None:
+        """Report how good a participant's connection is."""
+        self._news.quality_changed(session, participant, quality)
 
     def join(self, session: str, participant: str) -> Sections:
         if (session, participant) not in self._members:
@@ -97,6 +126,11 @@ class FakeSfu:
         member.connection, member.seq = connection, seq
         self.calls.append(("negotiate", session, participant, connection, seq, dict(sources)))
         return Negotiated("v=0\r\n", self.sections(session, participant))
+
+    def set_views(self, session: str, participant: str, views: Sequence[View]) -> None:
+        self._member(session, participant)
+        shown = tuple((v.participant_id, v.source, v.width, v.height) for v in views)
+        self.calls.append(("set_views", session, participant, shown))
 
     def set_forwarding(self, session: str, participant: str, source: str, enabled: bool) -> None:
         if (session, participant) in self._members:

@@ -7,6 +7,7 @@
 
 import type { Answer, Offer, Sections, Source, TrackSlot } from "../signaling/protocol";
 import { relayedCodecs } from "./codecs";
+import type { Device } from "./devices";
 
 // Browsers repeat the last level for ten seconds after the last packet.
 const LEVEL_AGE_MS = 500;
@@ -29,7 +30,7 @@ export interface ReceivedTrack extends TrackSlot {
 export class MediaConnection {
   readonly id = crypto.randomUUID();
   readonly #pc: RTCPeerConnection;
-  readonly #senders: Record<Source, RTCRtpTransceiver>;
+  readonly #senders: Record<Device, RTCRtpTransceiver>;
   readonly #exchange: Exchange;
   readonly #listener: ConnectionListener;
   #slots: TrackSlot[] = [];
@@ -76,7 +77,7 @@ export class MediaConnection {
   }
 
   /** Send this track, or nothing, in place of what the source sent so far. */
-  async send(source: Source, track: MediaStreamTrack | null): Promise<void> {
+  async send(source: Device, track: MediaStreamTrack | null): Promise<void> {
     if (this.#closed) return;
     const { sender } = this.#senders[source];
     if (sender.track !== track) await sender.replaceTrack(track);

@@ -5,6 +5,9 @@
 import { recall, remember } from "../memory";
 import type { Source } from "../signaling/protocol";
 
+/** What is sent from a device, and not from the screen. */
+export type Device = Exclude<Source, "screen">;
+
 /** Why a device is not there. "unplugged": it was there and went away. */
 export type DeviceProblem = "refused" | "missing" | "busy" | "unplugged" | "insecure" | "failed";
 
@@ -13,7 +16,7 @@ export type Opened = { track: MediaStreamTrack } | { problem: DeviceProblem };
 /** The value of a device picker that means: join without one. */
 export const NO_DEVICE = "none";
 
-const KIND: Record<Source, MediaDeviceKind> = { microphone: "audioinput", camera: "videoinput" };
+const KIND: Record<Device, MediaDeviceKind> = { microphone: "audioinput", camera: "videoinput" };
 
 const PROBLEMS: Record<string, DeviceProblem> = {
   NotAllowedError: "refused",
@@ -29,20 +32,20 @@ export function problemOf(error: unknown): DeviceProblem {
 }
 
 /** The device that the person picked last, NO_DEVICE, or undefined for the browser's choice. */
-export function chosenDevice(source: Source): string | undefined {
+export function chosenDevice(source: Device): string | undefined {
   return recall("device", source);
 }
 
 /** Undo "join without one"; a device that was picked stays picked. */
-export function chooseAnyDevice(source: Source): void {
+export function chooseAnyDevice(source: Device): void {
   if (chosenDevice(source) === NO_DEVICE) remember("device", source, undefined);
 }
 
-export function chooseDevice(source: Source, deviceId: string): void {
+export function chooseDevice(source: Device, deviceId: string): void {
   remember("device", source, deviceId);
 }
 
-function constraints(source: Source): MediaTrackConstraints {
+function constraints(source: Device): MediaTrackConstraints {
   const deviceId = chosenDevice(source);
   const device = deviceId !== undefined && deviceId !== NO_DEVICE ? { deviceId } : {};
   if (source === "microphone") {
@@ -58,7 +61,7 @@ function constraints(source: Source): MediaTrackConstraints {
   };
 }
 
-async function request(sources: readonly Source[]): Promise<MediaStreamTrack[]> {
+async function request(sources: readonly Device[]): Promise<MediaStreamTrack[]> {
   const stream = await navigator.mediaDevices.getUserMedia({
     ...(sources.includes("microphone") && { audio: constraints("microphone") }),
     ...(sources.includes("camera") && { video: constraints("camera") }),
@@ -66,7 +69,7 @@ async function request(sources: readonly Source[]): Promise<MediaStreamTrack[]> 
   return stream.getTracks();
 }
 
-async function openOne(source: Source): Promise<Opened> {
+async function openOne(source: Device): Promise<Opened> {
   try {
     const [track] = await request([source]);
     return track === undefined ? { problem: "failed" } : { track };
@@ -76,12 +79,12 @@ async function openOne(source: Source): Promise<Opened> {
 }
 
 /** Whether a machine has such a device at all; known without asking for permission. */
-async function present(source: Source): Promise<boolean> {
+async function present(source: Device): Promise<boolean> {
   const devices = await navigator.mediaDevices.enumerateDevices();
   return devices.some((device) => device.kind === KIND[source]);
 }
 
-async function permitted(source: Source): Promise<boolean> {
+async function permitted(source: Device): Promise<boolean> {
   try {
     const status = await navigator.permissions.query({ name: source as PermissionName });
     return status.state === "granted";
@@ -92,14 +95,14 @@ async function permitted(source: Source): Promise<boolean> {
 
 /** Open these sources with as few questions to the person as can be. Never throws. */
 export async function openDevices(
-  sources: readonly Source[],
-): Promise<Partial<Record<Source, Opened>>> {
-  const opened: Partial<Record<Source, Opened>> = {};
+  sources: readonly Device[],
+): Promise<Partial<Record<Device, Opened>>> {
+  const opened: Partial<Record<Device, Opened>> = {};
   if (navigator.mediaDevices === undefined) {
     for (const source of sources) opened[source] = { problem: "insecure" };
     return opened;
   }
-  const there: Source[] = [];
+  const there: Device[] = [];
   for (const source of sources) {
     if (await present(source)) there.push(source);
     else opened[source] = { problem: "missing" };
@@ -123,7 +126,7 @@ export async function openDevices(
 }
 
 /** The devices to pick from; without permission their labels are empty and they are left out. */
-export async function listDevices(source: Source): Promise<MediaDeviceInfo[]> {
+export async function listDevices(source: Device): Promise<MediaDeviceInfo[]> {
   if (navigator.mediaDevices === undefined) return [];
   const devices = await navigator.mediaDevices.enumerateDevices();
   return devices.filter((device) => device.kind === KIND[source] && device.label !== "");

@@ -2,37 +2,36 @@
  * The own microphone and camera: opened, muted, let go. Owns their tracks.
  */
 
-import type { Source } from "../signaling/protocol";
-import { chosenDevice, type DeviceProblem, NO_DEVICE, openDevices } from "./devices";
+import { chosenDevice, type Device, type DeviceProblem, NO_DEVICE, openDevices } from "./devices";
 
 export class LocalMedia {
-  readonly #changed: (source: Source) => void;
-  readonly #tracks = new Map<Source, MediaStreamTrack>();
-  readonly #problems = new Map<Source, DeviceProblem>();
+  readonly #changed: (source: Device) => void;
+  readonly #tracks = new Map<Device, MediaStreamTrack>();
+  readonly #problems = new Map<Device, DeviceProblem>();
   /** Sources that are to be open; one let go while the browser still asks is closed on arrival. */
-  readonly #wanted = new Set<Source>();
-  readonly #opening = new Set<Source>();
+  readonly #wanted = new Set<Device>();
+  readonly #opening = new Set<Device>();
   #preview: MediaStream | undefined;
 
   /** changed: called when a source's track or problem is another. */
-  constructor(changed: (source: Source) => void) {
+  constructor(changed: (source: Device) => void) {
     this.#changed = changed;
   }
 
-  track(source: Source): MediaStreamTrack | null {
+  track(source: Device): MediaStreamTrack | null {
     return this.#tracks.get(source) ?? null;
   }
 
   /** What is the matter, by source. */
-  get problems(): Partial<Record<Source, DeviceProblem>> {
+  get problems(): Partial<Record<Device, DeviceProblem>> {
     return Object.fromEntries(this.#problems);
   }
 
-  problem(source: Source): DeviceProblem | undefined {
+  problem(source: Device): DeviceProblem | undefined {
     return this.#problems.get(source);
   }
 
-  opening(source: Source): boolean {
+  opening(source: Device): boolean {
     return this.#opening.has(source);
   }
 
@@ -42,7 +41,7 @@ export class LocalMedia {
   }
 
   /** Open what is not open yet. Never throws: what went wrong is the source's problem. */
-  async open(sources: readonly Source[]): Promise<void> {
+  async open(sources: readonly Device[]): Promise<void> {
     const asked = sources.filter(
       (source) =>
         !this.#tracks.has(source) &&
@@ -68,7 +67,7 @@ export class LocalMedia {
   }
 
   /** Let the device go; its light goes out. */
-  release(source: Source): void {
+  release(source: Device): void {
     this.#wanted.delete(source);
     this.#problems.delete(source);
     this.#drop(source);
@@ -76,18 +75,18 @@ export class LocalMedia {
   }
 
   /** Open the source again from the device that is now picked. */
-  async reopen(source: Source): Promise<void> {
+  async reopen(source: Device): Promise<void> {
     this.release(source);
     await this.open([source]);
   }
 
   /** Silence at once, before anyone else is told. */
-  enable(source: Source, enabled: boolean): void {
+  enable(source: Device, enabled: boolean): void {
     const track = this.#tracks.get(source);
     if (track !== undefined) track.enabled = enabled;
   }
 
-  #take(source: Source, track: MediaStreamTrack): void {
+  #take(source: Device, track: MediaStreamTrack): void {
     track.contentHint = source === "microphone" ? "speech" : "motion";
     track.addEventListener("ended", () => {
       if (this.#tracks.get(source) !== track) return;
@@ -99,7 +98,7 @@ export class LocalMedia {
     if (source === "camera") this.#preview = new MediaStream([track]);
   }
 
-  #drop(source: Source): void {
+  #drop(source: Device): void {
     const track = this.#tracks.get(source);
     this.#tracks.delete(source);
     track?.stop();

@@ -6,6 +6,7 @@
  */
 
 import { type Exchange, MediaConnection, type ReceivedTrack } from "../media/connection";
+import type { Device } from "../media/devices";
 import {
   type FlowSample,
   moved,
@@ -17,7 +18,7 @@ import {
 import type { LocalMedia } from "../media/local";
 import { type Action, type Cause, type LadderEvent, RefreshLadder } from "../media/refresh";
 import { Refused } from "../signaling/errors";
-import type { Participant, Sections, Source } from "../signaling/protocol";
+import type { Participant, Sections } from "../signaling/protocol";
 
 const WATCH_MS = 1_000;
 // While the ladder climbs: what moved has to be seen well within the second that Refresh may take.
@@ -128,7 +129,7 @@ export class Call {
   }
 
   /** Send what the local source now is. */
-  async send(source: Source): Promise<void> {
+  async send(source: Device): Promise<void> {
     await this.#connection?.send(source, this.#local.track(source));
   }
 

@@ -2,15 +2,14 @@ import { css, html, LitElement, nothing } from "lit";
 import { customElement, property, state } from "lit/decorators.js";
 import { live } from "lit/directives/live.js";
 import { cameraOff, mark } from "../icons";
-import { chooseDevice, chosenDevice, listDevices, NO_DEVICE } from "../media/devices";
-import type { Source } from "../signaling/protocol";
+import { chooseDevice, chosenDevice, type Device, listDevices, NO_DEVICE } from "../media/devices";
 import { base, buttons, card } from "../styles/shared";
 import { Following } from "./following";
 import "./plumm-microphone-level";
 import type { RoomSession } from "./session";
 import { devicesWords, joinWithout } from "./words";
 
-const LABEL: Record<Source, string> = { camera: "Camera", microphone: "Microphone" };
+const LABEL: Record<Device, string> = { camera: "Camera", microphone: "Microphone" };
 
 /** The card before the room: see yourself, hear that you are heard, pick devices, Join. */
 @customElement("plumm-prejoin")
@@ -114,7 +113,7 @@ export class PlummPrejoin extends LitElement {
   ];
 
   @property({ attribute: false }) session!: RoomSession;
-  @state() private devices: Record<Source, MediaDeviceInfo[]> = { camera: [], microphone: [] };
+  @state() private devices: Record<Device, MediaDeviceInfo[]> = { camera: [], microphone: [] };
   @state() private slow = false;
 
   readonly #devicesChanged = () => void this.#list();
@@ -191,7 +190,7 @@ export class PlummPrejoin extends LitElement {
     return html`${cameraOff}<p>Your camera is off</p>`;
   }
 
-  #picker(source: Source) {
+  #picker(source: Device) {
     const chosen = chosenDevice(source);
     const current = this.session.local.track(source)?.getSettings().deviceId;
     const selected = chosen === NO_DEVICE ? NO_DEVICE : (current ?? chosen ?? "");
@@ -235,7 +234,7 @@ export class PlummPrejoin extends LitElement {
     </div>`;
   }
 
-  #pick(source: Source, deviceId: string): void {
+  #pick(source: Device, deviceId: string): void {
     chooseDevice(source, deviceId);
     void this.session.local.reopen(source);
   }

@@ -5,7 +5,7 @@
  * yet. Dispatches "change" whenever something shown may be another.
  */
 
-import { chooseAnyDevice } from "../media/devices";
+import { chooseAnyDevice, type Device } from "../media/devices";
 import { LocalMedia } from "../media/local";
 import { type HowItEnded, tabSession, updateTabSession } from "../memory";
 import { SignalingClient, type SignalingListener } from "../signaling/client";
@@ -20,7 +20,6 @@ import type {
   Role,
   RoomState,
   SessionFacts,
-  Source,
 } from "../signaling/protocol";
 import { Call } from "./call";
 import { devicesWords, type Notice, noticeWords } from "./words";
@@ -93,8 +92,13 @@ export class RoomSession extends EventTarget {
   }
 
   get own(): OwnState {
-    const { microphone = true, camera = true, fullscreen = false } = this.self ?? {};
-    return { microphone, camera, fullscreen, ...this.#unsent };
+    const {
+      microphone = true,
+      camera = true,
+      screen = false,
+      fullscreen = false,
+    } = this.self ?? {};
+    return { microphone, camera, screen, fullscreen, ...this.#unsent };
   }
 
   get call(): Call | undefined {
@@ -354,7 +358,7 @@ export class RoomSession extends EventTarget {
     else if (this.local.track("camera") !== null) this.local.release("camera");
   }
 
-  async #localChanged(source: Source): Promise<void> {
+  async #localChanged(source: Device): Promise<void> {
     this.#changed();
     if (this.phase !== "in" && this.phase !== "joining") return;
     this.local.enable("microphone", this.own.microphone);

@@ -2,9 +2,9 @@
  * Every sentence of the room that depends on what happened. Plain, short, with the next step. Pure.
  */
 
-import type { DeviceProblem } from "../media/devices";
+import type { Device, DeviceProblem } from "../media/devices";
 import type { Refused } from "../signaling/errors";
-import type { Ended, Role, Source } from "../signaling/protocol";
+import type { Ended, Role } from "../signaling/protocol";
 
 export interface Notice {
   tone: "info" | "error";
@@ -19,13 +19,13 @@ export interface Page {
 }
 
 /** What to do about a device that is not there. again: the button that the sentence points to. */
-export function deviceWords(source: Source, problem: DeviceProblem, again: string): string {
+export function deviceWords(source: Device, problem: DeviceProblem, again: string): string {
   return problemWords(source, "it", problem, again);
 }
 
 /** The same for both; said once where the same thing is the matter with both. */
 export function devicesWords(
-  problems: Partial<Record<Source, DeviceProblem>>,
+  problems: Partial<Record<Device, DeviceProblem>>,
   again: string,
 ): string[] {
   const { camera, microphone } = problems;

@@ -1,7 +1,10 @@
 /** The wire contract, as signaling/PROTOCOL.md states it. Instants are ISO 8601 strings in UTC. */
 
 export type Role = "therapist" | "client";
-export type Source = "microphone" | "camera";
+export type Source = "microphone" | "camera" | "screen";
+export type Picture = "camera" | "screen";
+/** Of a connection, as the server measures it. */
+export type Quality = "good" | "fair" | "poor";
 
 export interface Participant {
   id: string;
@@ -9,14 +12,19 @@ export interface Participant {
   role: Role;
   microphone: boolean;
   camera: boolean;
+  screen: boolean;
   fullscreen: boolean;
   connection: "connecting" | "connected" | "reconnecting";
+  /** null while it is not known. */
+  quality: Quality | null;
 }
 
 export interface RoomState {
   version: number;
   status: "open" | "live" | "ended";
   live_since: string | null;
+  /** Who speaks, or did a moment ago. */
+  speaker: string | null;
   participants: Participant[];
 }
 
@@ -24,6 +32,8 @@ export interface TrackSlot {
   mid: string;
   participant_id: string;
   source: Source;
+  /** Held back by the server, because our own connection is weak. */
+  paused: boolean;
 }
 
 /** How many sections of a kind this client is to receive, and what flows in which. */
@@ -31,6 +41,19 @@ export interface Sections {
   audios: number;
   videos: number;
   tracks: TrackSlot[];
+}
+
+/** Which layers of what we send somebody watches, of each source that is sent in layers. */
+export interface Layers {
+  tracks: { source: Picture; layers: string[] }[];
+}
+
+/** One picture on the page: its size in device pixels, 0 × 0 when hidden. */
+export interface View {
+  participant_id: string;
+  source: Picture;
+  width: number;
+  height: number;
 }
 
 export interface Ended {
@@ -78,6 +101,7 @@ export interface Answer {
 export interface OwnState {
   microphone: boolean;
   camera: boolean;
+  screen: boolean;
   fullscreen: boolean;
 }
 
@@ -89,6 +113,7 @@ export interface Requests {
   "room:leave": { payload: Nothing; data: Nothing };
   "room:sync": { payload: Nothing; data: { state: RoomState; sections: Sections } };
   "rtc:offer": { payload: Offer; data: Answer };
+  "rtc:view": { payload: { views: View[] }; data: Nothing };
   "state:set": { payload: Partial<OwnState>; data: { version: number } };
   "session:end": { payload: Nothing; data: Ended };
 }

@@ -11,8 +11,9 @@ from structlog.testing import capture_logs
 from media.dtls import Certificate
 from media.ice_lite import CONSENT_S, Address
 from media.offer import parse_offer
-from media.peer import Peer, PeerState, Seat
+from media.peer import Peer, PeerState
 from media.relay import Relay
+from media.seats import Seat
 from tests.support.dtls_client import Client, Wire
 from tests.support.eventually import eventually
 from tests.support.fake_relay import FakePeer, FakeRelay
@@ -139,7 +140,7 @@ async def test_an_address_that_was_somebody_elses_meanwhile_is_selected_again(
 async def test_a_section_that_comes_back_has_the_ssrc_it_had(browser: Connection) -> None:
     browser.offers(*PUBLISH, *RECEIVE)
     before = {seat: held.slot.ssrc for seat, held in browser.peer.receptions.items()}
-    assert set(before) == {Seat("audio", 0), Seat("video", 0)}
+    assert set(before) == {Seat("microphone", 0), Seat("camera", 0)}
     browser.offers(*PUBLISH, ("audio", "inactive"), ("video", "inactive"))
     assert browser.peer.receptions == {}
     browser.offers(*PUBLISH, *RECEIVE)

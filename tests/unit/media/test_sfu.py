@@ -1,6 +1,7 @@
 """Who is seen where: the media plane over a relay that only remembers."""
 
-from collections.abc import AsyncIterator
+import re
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import cast
@@ -8,9 +9,10 @@ from typing import cast
 import pytest
 
 from media.errors import BadOffer, ConnectionClosed, StaleOffer
+from media.news import Layers, Quality, Sections, TrackSlot
 from media.peer import PeerState
 from media.relay import Relay
-from media.sfu import Sections, Sfu, TrackSlot
+from media.sfu import Sfu
 from tests.data.offers.stored import stored
 from tests.support.fake_relay import FakeRelay, FakeSubscription
 from tests.support.offers import offer
@@ -18,6 +20,8 @@ from tests.support.offers import offer
 ROOM = "session"
 SENDS = (("audio", "sendonly"), ("video", "sendonly"))
 SEES_ONE = (("audio", "recvonly"), ("video", "recvonly"))
+SHARES = (*SENDS, ("video", "sendonly"))
+SEES_SCREEN = ("video", "recvonly")
 SOURCES = {"0": "microphone", "1": "camera"}
 
 
@@ -35,6 +39,9 @@ class News:
 
     sections: dict[str, Sections] = field(default_factory=dict)
     media: list[tuple[str, PeerState]] = field(default_factory=list)
+    layers: dict[str, Layers] = field(default_factory=dict)
+    speakers: list[str | None] = field(default_factory=list)
+    quality: dict[str, Quality | None] = field(default_factory=dict)
 
     def sections_changed(self, session: str, participant: str, sections: Sections) -> None:
         assert session == ROOM
@@ -43,6 +50,18 @@ class News:
     def media_changed(self, session: str, participant: str, state: PeerState) -> None:
         assert session == ROOM
         self.media.append((participant, state))
+
+    def layers_changed(self, session: str, participant: str, layers: Layers) -> None:
+        assert session == ROOM
+        self.layers[participant] = layers
+
+    def speaker_changed(self, session: str, participant: str | None) -> None:
+        assert session == ROOM
+        self.speakers.append(participant)
+
+    def quality_changed(self, session: str, participant: str, quality: Quality | None) -> None:
+        assert session == ROOM
+        self.quality[participant] = quality
 
 
 class Room:
@@ -61,6 +80,7 @@ class Room:
         connection: str = "first",
         ufrag: str = "clientUfrag",
         seq: int | None = None,
+        sources: Mapping[str, str] = SOURCES,
     ) -> Sections:
         self._seq += 1
         return self.sfu.negotiate(
@@ -69,12 +89,31 @@ class Room:
             connection,
             self._seq if seq is None else seq,
             offer(*sections, ufrag=ufrag),
-            SOURCES,
+            sources,
         ).sections
 
     def enters(self, participant: str, sees: int = 0) -> Sections:
         self.sfu.join(ROOM, participant)
         return self.offers(participant, *SENDS, *(SEES_ONE * sees))
+
+    def shares(self, participant: str, sees: int = 0) -> Sections:
+        """One who is in the room sends a screen too, and says so."""
+        self.sfu.set_forwarding(ROOM, participant, "screen", True)
+        return self.offers(
+            participant,
+            *SHARES,
+            *(SEES_ONE * sees),
+            sources=SOURCES | {"2": "screen"},
+        )
+
+    def streams_of(self, sdp: str) -> dict[str, str]:
+        """mid -> the stream that the answer puts the section in."""
+        sections = sdp.split("m=")[1:]
+        return {
+            re.findall(r"a=mid:(\S+)", section)[0]: re.findall(r"a=msid:(\S+)", section)[0]
+            for section in sections
+            if "a=msid:" in section
+        }
 
     def shown_to(self, sections: Sections) -> dict[str, tuple[str, str]]:
         return {track.mid: (track.participant_id, track.source) for track in sections.tracks}
@@ -302,3 +341,109 @@ async def test_only_video_is_asked_for_again_and_only_if_its_publisher_agreed(ro
     room.sfu.negotiate(ROOM, "ben", "first", 100, sdp, SOURCES)
     bens = list(room.relay.tracks.values())[2:]
     assert {track.kind: track.nack for track in bens} == {"audio": False, "video": True}
+
+
+async def test_a_shared_screen_asks_the_others_for_one_more_video_section(room: Room) -> None:
+    room.enters("anna", sees=1)
+    room.enters("ben", sees=1)
+    room.news.sections.clear()
+    room.sfu.set_forwarding(ROOM, "ben", "screen", True)
+    assert (room.news.sections["anna"].audios, room.news.sections["anna"].videos) == (1, 2)
+    assert "ben" not in room.news.sections, "nobody is shown a screen of their own"
+
+
+async def test_a_screen_is_shown_in_a_section_of_its_own_and_the_others_stay(room: Room) -> None:
+    room.enters("anna", sees=1)
+    room.enters("ben", sees=1)
+    before = {held.mid: held.ssrc for held in room.relay.subscriptions.values()}
+    room.offers("ben", *SENDS, *SEES_ONE, ("video", "sendonly"), sources=SOURCES | {"4": "screen"})
+    assert ("4", "4") not in room.sources_of_feeds()
+    room.sfu.set_forwarding(ROOM, "ben", "screen", True)
+    anna = room.offers("anna", *SENDS, *SEES_ONE, SEES_SCREEN)
+    assert room.shown_to(anna) == {
+        "2": ("ben", "microphone"),
+        "3": ("ben", "camera"),
+        "4": ("ben", "screen"),
+    }
+    assert ("4", "4") in room.sources_of_feeds()
+    after = {held.mid: held.ssrc for held in room.relay.subscriptions.values()}
+    assert before.items() <= after.items()
+
+
+async def test_a_screen_flows_only_while_the_room_is_told_of_it(room: Room) -> None:
+    room.enters("anna")
+    room.offers("anna", *SHARES, sources=SOURCES | {"2": "screen"})
+    (screen,) = [track for track in room.relay.tracks.values() if track.mid == "2"]
+    assert not screen.forwarding
+    room.sfu.set_forwarding(ROOM, "anna", "screen", True)
+    assert screen.forwarding
+    room.sfu.set_forwarding(ROOM, "anna", "screen", False)
+    assert not screen.forwarding
+
+
+async def test_a_screen_that_is_no_longer_shared_leaves_its_section_to_the_next(room: Room) -> None:
+    room.enters("anna", sees=1)
+    room.enters("ben", sees=1)
+    room.shares("ben", sees=1)
+    room.offers("anna", *SENDS, *SEES_ONE, SEES_SCREEN)
+    room.sfu.set_forwarding(ROOM, "ben", "screen", False)
+    assert room.shown_to(room.news.sections["anna"]) == {
+        "2": ("ben", "microphone"),
+        "3": ("ben", "camera"),
+    }
+    assert room.news.sections["anna"].videos == 2
+    room.sfu.set_forwarding(ROOM, "ben", "screen", True)
+    assert room.shown_to(room.news.sections["anna"])["4"] == ("ben", "screen")
+    assert room.news.sections["anna"].videos == 2
+
+
+async def test_two_screens_and_a_newcomer_each_have_a_section_of_their_own(room: Room) -> None:
+    room.enters("anna", sees=1)
+    room.enters("ben", sees=1)
+    room.shares("ben", sees=1)
+    room.shares("anna", sees=1)
+    cleo = room.sfu.join(ROOM, "cleo")
+    assert (cleo.audios, cleo.videos) == (2, 4)
+    cleo = room.offers("cleo", *SENDS, *(SEES_ONE * 2), SEES_SCREEN, SEES_SCREEN)
+    assert sorted(room.shown_to(cleo).values()) == [
+        ("anna", "camera"),
+        ("anna", "microphone"),
+        ("anna", "screen"),
+        ("ben", "camera"),
+        ("ben", "microphone"),
+        ("ben", "screen"),
+    ]
+
+
+async def test_a_section_that_was_had_ready_does_not_hide_that_one_lacks(room: Room) -> None:
+    room.enters("anna", sees=2)
+    room.enters("ben", sees=1)
+    room.sfu.set_forwarding(ROOM, "ben", "screen", True)
+    assert room.news.sections["anna"].videos == 3
+
+
+async def test_the_screen_of_one_who_leaves_is_shown_no_more(room: Room) -> None:
+    room.enters("anna", sees=1)
+    room.enters("ben", sees=1)
+    room.shares("ben", sees=1)
+    room.offers("anna", *SENDS, *SEES_ONE, SEES_SCREEN)
+    room.sfu.remove_participant(ROOM, "ben")
+    assert room.news.sections["anna"] == Sections(1, 2, ())
+    room.enters("cleo")
+    assert ("cleo", "screen") not in room.shown_to(room.news.sections["anna"]).values()
+
+
+async def test_a_screen_is_in_no_voices_stream(room: Room) -> None:
+    room.sfu.join(ROOM, "anna")
+    room.enters("ben")
+    room.shares("ben")
+    sdp = offer(*SENDS, *SEES_ONE, SEES_SCREEN)
+    negotiated = room.sfu.negotiate(ROOM, "anna", "first", 100, sdp, SOURCES)
+    streams = room.streams_of(negotiated.sdp)
+    assert streams["2"] == streams["3"] != streams["4"]
+
+
+async def test_a_page_that_comes_back_is_told_again_what_is_watched(room: Room) -> None:
+    room.enters("anna")
+    room.sfu.join(ROOM, "anna")
+    assert room.news.layers == {}

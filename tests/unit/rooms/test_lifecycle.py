@@ -164,6 +164,36 @@ def test_full_screen_is_told_and_touches_no_media() -> None:
     assert change.effects == (RoomChanged(),)
 
 
+def test_a_shared_screen_flows_from_the_moment_the_room_is_told() -> None:
+    session = live()
+    change = lifecycle.set_state(session, seat_of(session, CLIENT), START, screen=True)
+    assert change.effects == (ForwardingSet(CLIENT, "screen", True), RoomChanged())
+    assert change.session.present[CLIENT].screen
+
+
+def test_a_measured_quality_is_told_once() -> None:
+    session = live()
+    change = lifecycle.quality_changed(session, CLIENT, "fair", START)
+    assert change.effects == (RoomChanged(),)
+    again = lifecycle.quality_changed(change.session, CLIENT, "fair", START)
+    assert again == Change(change.session)
+
+
+def test_the_speaker_is_told_once_and_nobody_speaks_who_is_not_here() -> None:
+    session = live()
+    assert lifecycle.speaker_changed(session, FRIEND) == Change(session)
+    change = lifecycle.speaker_changed(session, CLIENT)
+    assert (change.session.speaker, change.effects) == (CLIENT, (RoomChanged(),))
+    assert lifecycle.speaker_changed(change.session, CLIENT) == Change(change.session)
+
+
+def test_a_speaker_who_goes_speaks_no_more() -> None:
+    session = lifecycle.speaker_changed(live(), CLIENT).session
+    assert lifecycle.leave(session, seat_of(session, THERAPIST)).session.speaker == CLIENT
+    assert lifecycle.leave(session, seat_of(session, CLIENT)).session.speaker is None
+    assert lifecycle.end(session, seat_of(session, THERAPIST), START).session.speaker is None
+
+
 def test_setting_what_is_already_so_makes_no_new_version() -> None:
     session = live()
     assert lifecycle.set_state(session, seat_of(session, CLIENT), START, camera=True) == Change(
@@ -284,7 +314,20 @@ def test_nothing_revives_an_ended_session() -> None:
 
 
 COMMANDS = st.sampled_from(
-    ["join", "leave", "lose_socket", "mute", "fullscreen", "connected", "lost", "end", "expire"]
+    [
+        "join",
+        "leave",
+        "lose_socket",
+        "mute",
+        "share",
+        "fullscreen",
+        "connected",
+        "lost",
+        "poor",
+        "speaks",
+        "end",
+        "expire",
+    ]
 )
 PEOPLE = st.sampled_from([THERAPIST, CLIENT, FRIEND])
 
@@ -306,6 +349,7 @@ def test_versions_only_grow_and_any_visible_change_has_a_new_one(
             assert session.version > before.version
         assert session.last_incarnation >= before.last_incarnation
         assert len(session.present) <= session.max_participants
+        assert session.speaker is None or session.speaker in session.present
         if before.ended is not None:
             assert session == before
 
@@ -323,12 +367,18 @@ def told(command: str, session: Session, participant: ParticipantId, now: dateti
             return lifecycle.lose_socket(session, seat, now)
         case "mute":
             return lifecycle.set_state(session, seat, now, microphone=False)
+        case "share":
+            return lifecycle.set_state(session, seat, now, screen=True)
         case "fullscreen":
             return lifecycle.set_state(session, seat, now, fullscreen=True)
         case "connected":
             return lifecycle.media_changed(session, participant, "connected", now)
         case "lost":
             return lifecycle.media_changed(session, participant, "lost", now)
+        case "poor":
+            return lifecycle.quality_changed(session, participant, "poor", now)
+        case "speaks":
+            return lifecycle.speaker_changed(session, participant)
         case "end":
             return lifecycle.end(session, seat, now)
         case _:

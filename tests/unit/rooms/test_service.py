@@ -189,4 +189,7 @@ def test_a_switch_of_one_whom_media_does_not_know_is_carried_out(clock: FakeCloc
 
 
 def test_news_of_an_unknown_session_is_no_error(service: SessionService) -> None:
-    service.media_changed(SessionId("nobody"), ParticipantId("nobody"), "lost")
+    nobody = ParticipantId("nobody")
+    service.media_changed(SessionId("nobody"), nobody, "lost")
+    service.quality_changed(SessionId("nobody"), nobody, "poor")
+    service.speaker_changed(SessionId("nobody"), nobody)

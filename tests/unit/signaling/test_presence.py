@@ -184,6 +184,52 @@ async def test_every_switch_is_told_to_all_including_the_one_who_switched(
     await is_told(client)
 
 
+async def test_a_shared_screen_is_let_through_and_told(booking: Booking) -> None:
+    therapist, client = await booking.join("Lena"), await booking.join("Maya")
+    await client.done("state:set", {"screen": True})
+    maya = booking.person("Maya").id
+    assert booking.server.sfu.calls == [("set_forwarding", booking.id, maya, "screen", True)]
+    await eventually(lambda: therapist.last("room:state")["participants"][1]["screen"] is True)
+
+
+async def test_what_a_page_shows_reaches_the_media_plane(booking: Booking) -> None:
+    lena = booking.person("Lena").id
+    client = await booking.join("Maya")
+    view = {"participant_id": lena, "source": "camera", "width": 640, "height": 480}
+    assert await client.done("rtc:view", {"views": [view]}) == {}
+    maya = booking.person("Maya").id
+    shown = ((lena, "camera", 640, 480),)
+    assert booking.server.sfu.calls == [("set_views", booking.id, maya, shown)]
+
+
+async def test_what_is_watched_is_told_to_the_one_who_sends_it(booking: Booking) -> None:
+    therapist, client = await booking.join("Lena"), await booking.join("Maya")
+    booking.server.sfu.watches(booking.id, booking.person("Maya").id, "q", "h")
+    await eventually(
+        lambda: (
+            client.last("rtc:layers") == {"tracks": [{"source": "camera", "layers": ["q", "h"]}]}
+        )
+    )
+    assert "rtc:layers" not in therapist.names()
+
+
+async def test_speaker_and_quality_are_part_of_the_rooms_state(booking: Booking) -> None:
+    therapist = await booking.join("Lena")
+    await booking.join("Maya")
+    maya = booking.person("Maya").id
+    booking.server.sfu.hears(booking.id, maya)
+    booking.server.sfu.measures(booking.id, maya, "poor")
+    await eventually(lambda: therapist.last("room:state")["speaker"] == maya)
+    await eventually(
+        lambda: (
+            [one["quality"] for one in therapist.last("room:state")["participants"]]
+            == [None, "poor"]
+        )
+    )
+    booking.server.sfu.hears(booking.id, None)
+    await eventually(lambda: therapist.last("room:state")["speaker"] is None)
+
+
 async def test_versions_are_told_in_order(booking: Booking) -> None:
     therapist, client = await booking.join("Lena"), await booking.join("Maya")
     for switched in (False, True) * 8:

@@ -14,6 +14,7 @@ from signaling.protocol import (
     SERVER_EVENTS,
     EndedSaid,
     JoinedSaid,
+    LayersSaid,
     Offer,
     ParticipantSaid,
     PayloadType,
@@ -22,7 +23,10 @@ from signaling.protocol import (
     SessionRequest,
     SessionSaid,
     StateChange,
+    TrackLayersSaid,
     TrackSaid,
+    View,
+    ViewChange,
 )
 
 TEXT = (Path(signaling.__file__).parent / "PROTOCOL.md").read_text()
@@ -69,6 +73,10 @@ def test_every_refusal_of_rooms_and_media_has_a_code_of_the_table() -> None:
         (ParticipantSaid, "RoomState  {"),
         (SectionsSaid, "    Sections "),
         (TrackSaid, "    Sections "),
+        (LayersSaid, "| `rtc:layers`"),
+        (TrackLayersSaid, "| `rtc:layers`"),
+        (View, "| `rtc:view`"),
+        (ViewChange, "| `rtc:view`"),
         (EndedSaid, "    Ended "),
         (Offer, "`rtc:offer`"),
         (SessionRequest, "| `POST /api/sessions`"),
@@ -112,7 +120,7 @@ def test_a_payload_is_not_coerced_and_has_no_other_keys(payload: object) -> None
         ("seq", True),
         ("seq", 1.0),
         ("sdp", None),
-        ("sources", {"0": "screen"}),
+        ("sources", {"0": "telepathy"}),
         ("sources", {str(n): "camera" for n in range(65)}),
     ],
 )
@@ -124,4 +132,29 @@ def test_an_offer_out_of_bounds_is_malformed_and_its_values_are_not_repeated(
     with pytest.raises(Refused) as refusal:
         PayloadType(Offer).read(good | {key: value})
     assert str(refusal.value.detail).startswith(key)
-    assert "screen" not in str(refusal.value.detail)
+    assert "telepathy" not in str(refusal.value.detail)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("participant_id", "a" * 65),
+        ("source", "microphone"),
+        ("width", -1),
+        ("width", 16_385),
+        ("height", 1.5),
+        ("height", True),
+    ],
+)
+def test_a_view_out_of_bounds_is_malformed(key: str, value: object) -> None:
+    good = {"participant_id": "p", "source": "camera", "width": 640, "height": 0}
+    assert PayloadType(ViewChange).read({"views": [good]}).views[0].width == 640
+    with pytest.raises(Refused) as refusal:
+        PayloadType(ViewChange).read({"views": [good | {key: value}]})
+    assert str(refusal.value.detail).startswith(f"views.0.{key}")
+
+
+def test_more_views_than_a_room_has_pictures_are_malformed() -> None:
+    view = {"participant_id": "p", "source": "camera", "width": 0, "height": 0}
+    with pytest.raises(Refused):
+        PayloadType(ViewChange).read({"views": [view] * 65})

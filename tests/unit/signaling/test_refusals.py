@@ -331,16 +331,22 @@ OUTCOMES: dict[tuple[str, str], tuple[str, str, str]] = {
     ("therapist", "room:leave"): ("room.not_joined", "ok", "session.ended"),
     ("therapist", "room:sync"): ("room.not_joined", "ok", "session.ended"),
     ("therapist", "rtc:offer"): ("room.not_joined", "ok", "session.ended"),
+    ("therapist", "rtc:view"): ("room.not_joined", "ok", "session.ended"),
     ("therapist", "state:set"): ("room.not_joined", "ok", "session.ended"),
     ("therapist", "session:end"): ("room.not_joined", "ok", "ok"),
     ("client", "room:join"): ("ok", "ok", "session.ended"),
     ("client", "room:leave"): ("room.not_joined", "ok", "session.ended"),
     ("client", "room:sync"): ("room.not_joined", "ok", "session.ended"),
     ("client", "rtc:offer"): ("room.not_joined", "ok", "session.ended"),
+    ("client", "rtc:view"): ("room.not_joined", "ok", "session.ended"),
     ("client", "state:set"): ("room.not_joined", "ok", "session.ended"),
     ("client", "session:end"): ("room.not_joined", "role.forbidden", "role.forbidden"),
 }
-PAYLOADS: dict[str, object] = {"rtc:offer": an_offer(), "state:set": {"camera": False}}
+PAYLOADS: dict[str, object] = {
+    "rtc:offer": an_offer(),
+    "rtc:view": {"views": []},
+    "state:set": {"camera": False},
+}
 
 
 def test_the_matrix_covers_every_role_and_event() -> None:

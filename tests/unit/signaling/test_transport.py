@@ -229,7 +229,8 @@ async def test_a_slow_consumer_costs_bounded_memory_and_is_cut_off(booking: Book
 
 
 def a_large_message() -> dict[str, Any]:
-    tracks = [{"mid": str(n), "participant_id": "p" * 1000, "source": "camera"} for n in range(40)]
+    track = {"participant_id": "p" * 1000, "source": "camera", "paused": False}
+    tracks = [{"mid": str(n), **track} for n in range(40)]
     return {"audios": 40, "videos": 40, "tracks": tracks}
 
 
