@@ -7,6 +7,7 @@ need() { command -v "$1" >/dev/null || missing="$missing $2"; }
 need chromium chromium
 need fc-list fontconfig
 need ip iproute2
+need turnserver coturn
 [ -d /usr/share/fonts/truetype/dejavu ] || missing="$missing fonts-dejavu-core"
 
 [ -n "$missing" ] || exit 0

@@ -29,6 +29,7 @@ from signaling.protocol import (
     ViewChange,
     said,
 )
+from signaling.turn import IceServers
 
 log = structlog.get_logger(__name__)
 
@@ -89,6 +90,7 @@ class Services:
     media: Negotiator
     members: Members
     clock: Clock
+    ice: IceServers
 
     def seat(self, connection: Connection) -> Seat:
         """The connection's seat, which is the participant's present one.
@@ -117,16 +119,18 @@ async def join(services: Services, connection: Connection, _: Nothing) -> Data:
     joined = services.rooms.join(grant.session, grant.participant)
     services.members.seat(connection, joined.seat)
     sections = services.media.join(grant.session, grant.participant)
+    now = services.clock.now()
     log.info("room.joined", session=grant.session, participant=grant.participant)
     return said(
         JoinedSaid,
         {
             "participant_id": grant.participant,
             "role": grant.role,
-            "server_time": services.clock.now(),
+            "server_time": now,
             "session": joined.session,
             "state": joined.state,
             "sections": sections,
+            "ice_servers": services.ice.of(grant.participant, joined.session.ends_at, now),
         },
     )
 

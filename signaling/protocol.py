@@ -210,6 +210,20 @@ class SessionSaid(_Said):
     invited: tuple[InvitedSaid, ...]
 
 
+class StunServerSaid(_Said):
+    """An RTCIceServer that tells a browser its address."""
+
+    urls: tuple[str, ...]
+
+
+class TurnServerSaid(_Said):
+    """An RTCIceServer that relays, and credentials for it that expire."""
+
+    urls: tuple[str, ...]
+    username: str
+    credential: str
+
+
 class JoinedSaid(_Said):
     """The answer to `room:join`."""
 
@@ -219,8 +233,7 @@ class JoinedSaid(_Said):
     session: SessionSaid
     state: RoomStateSaid
     sections: SectionsSaid
-    # The relay is reachable by itself: no STUN, no TURN.
-    ice_servers: tuple[()] = ()
+    ice_servers: tuple[TurnServerSaid | StunServerSaid, ...]
 
 
 class SyncedSaid(_Said):

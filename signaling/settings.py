@@ -3,6 +3,7 @@
 Read once, by the command line; everything else is handed values.
 """
 
+import re
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
@@ -15,6 +16,14 @@ from signaling.secret import MIN_CHARACTERS
 
 _PREFIX: Final = "PLUMM_"
 _WILDCARDS: Final = ("", "0.0.0.0", "::")  # noqa: S104 - compared with, never bound
+
+# RFC 7064, 3.1 and RFC 7065, 3.1; the host is a name, an IPv4 or a bracketed IPv6 address.
+_ICE_URL: Final = re.compile(
+    r"(?P<scheme>stuns?|turns?):"
+    r"(?:\[(?P<ipv6>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9][A-Za-z0-9.-]*))"
+    r"(?::(?P<port>[0-9]{1,5}))?"
+    r"(?P<transport>\?transport=(?:udp|tcp))?"
+)
 
 # A comma-separated list, not JSON.
 _CommaList = Annotated[tuple[str, ...], NoDecode]
@@ -60,6 +69,16 @@ class Settings(BaseSettings):
         description="Signs all tokens; 32 characters or more. Default: made once, in "
         "<data dir>/secret.",
     )
+    turn_urls: _CommaList = Field(
+        default=(),
+        description="TURN and STUN servers, comma-separated, for browsers that cannot reach the "
+        "media port: turn:turn.example.org:3478?transport=udp, turns:…, stun:….",
+    )
+    turn_secret: SecretStr | None = Field(
+        default=None,
+        description="The secret shared with the TURN servers (coturn's static-auth-secret); "
+        "participants get credentials made from it that expire.",
+    )
     max_participants: int = Field(default=12, ge=2, le=100, description="Most people in a room.")
     gather_us: int = Field(
         default=1000,
@@ -79,7 +98,7 @@ class Settings(BaseSettings):
         default="console", description="How it is written to stderr."
     )
 
-    @field_validator("advertised_ip", "origins", mode="before")
+    @field_validator("advertised_ip", "origins", "turn_urls", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
@@ -96,6 +115,17 @@ class Settings(BaseSettings):
                 raise ValueError(f"{text} is not an IPv4 or IPv6 address") from None
             if address.is_unspecified or address.is_multicast or "%" in text:
                 raise ValueError(f"{text} is not an address a browser can reach")
+        return value
+
+    @field_validator("turn_urls")
+    @classmethod
+    def _ice_urls(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(_is_ice_url(url) for url in value):
+            # Not repeated: it may hold a password.
+            raise ValueError(
+                "each is a URL such as turn:turn.example.org:3478?transport=udp, "
+                "turns:turn.example.org or stun:stun.example.org, without user name or password"
+            )
         return value
 
     @field_validator("secret")
@@ -118,6 +148,14 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"{_PREFIX}ADVERTISED_IP is required with {_PREFIX}HOST={self.host}: "
                 "give the address at which browsers reach this machine"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _credentials_for_turn(self) -> Self:
+        if self.turn_secret is None and any(url.startswith("turn") for url in self.turn_urls):
+            raise ValueError(
+                f"{_PREFIX}TURN_SECRET is required with a turn: URL in {_PREFIX}TURN_URLS"
             )
         return self
 
@@ -205,6 +243,18 @@ def _origin(url: str) -> str:
     default = 443 if parts.scheme == "https" else 80
     port = "" if parts.port in (None, default) else f":{parts.port}"
     return f"{parts.scheme}://{_in_url(parts.hostname)}{port}"
+
+
+def _is_ice_url(url: str) -> bool:
+    parts = _ICE_URL.fullmatch(url)
+    if parts is None or (parts["transport"] and parts["scheme"].startswith("stun")):
+        return False
+    if parts["ipv6"]:
+        try:
+            ip_address(parts["ipv6"])
+        except ValueError:
+            return False
+    return parts["port"] is None or 0 < int(parts["port"]) <= 65535
 
 
 def _in_url(host: str) -> str:

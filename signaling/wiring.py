@@ -23,6 +23,7 @@ from signaling.secret import read_or_make_secret
 from signaling.settings import BadSettings, Settings
 from signaling.tokens import Tokens
 from signaling.transport import SocketServer
+from signaling.turn import IceServers
 
 log = structlog.get_logger(__name__)
 
@@ -111,7 +112,7 @@ class Plumm:
         sfu = await start_media(settings, clock, news)
         metrics.watch_relay(sfu.stats)
         rooms = news.rooms = SessionService(clock, sfu, members, settings.max_participants)
-        hub = Hub(Services(rooms, sfu, members, clock), tokens, metrics)
+        hub = Hub(Services(rooms, sfu, members, clock, _ice_servers(settings)), tokens, metrics)
         sockets = SocketServer(hub, settings.allowed_origins, metrics)
         api = Api(
             rooms=rooms,
@@ -149,6 +150,11 @@ def _secret(settings: Settings) -> str:
     except OSError as error:
         why = error.strerror or str(error)
         raise BadSettings(f"PLUMM_DATA_DIR: cannot use {settings.data_dir}: {why}") from error
+
+
+def _ice_servers(settings: Settings) -> IceServers:
+    secret = settings.turn_secret
+    return IceServers(settings.turn_urls, secret.get_secret_value() if secret else "")
 
 
 async def _expire(rooms: SessionService) -> None:

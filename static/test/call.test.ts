@@ -11,11 +11,13 @@ class Connection {
     connections.push(this);
   }
 
-  readonly restartIce = vi.fn(async () => {});
+  readonly restartIce = vi.fn(async (_: RTCIceServer[]) => {});
 
   async connect(): Promise<void> {}
 
   async send(): Promise<void> {}
+
+  take(): void {}
 
   received(): [] {
     return [];
@@ -94,5 +96,17 @@ describe("the watch over a call", () => {
     expect(packets).toBeGreaterThan(3);
     expect(connection().restartIce).not.toHaveBeenCalled();
     watched.close();
+  });
+});
+
+describe("a refresh", () => {
+  test("asks TURN servers with the credentials of the latest join", async () => {
+    const refreshed = call();
+    refreshed.joined([{ urls: "turn:a.test", username: "old" }], NO_SECTIONS, false);
+    const renewed = [{ urls: "turn:a.test", username: "new" }];
+    refreshed.joined(renewed, NO_SECTIONS, true);
+    refreshed.refresh();
+    expect(connection().restartIce).toHaveBeenCalledWith(renewed);
+    refreshed.close();
   });
 });

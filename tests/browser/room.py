@@ -50,6 +50,23 @@ async kind => {
 }
 """
 
+_WAY = """
+async () => {
+  const report = await window.connections.at(-1).getStats();
+  for (const {type, selectedCandidatePairId: id} of report.values()) {
+    if (type !== 'transport' || id === undefined) continue;
+    const local = report.get(report.get(id).localCandidateId);
+    const remote = report.get(report.get(id).remoteCandidateId);
+    return {
+      local: local.candidateType,
+      protocol: remote.protocol,
+      relay_protocol: local.relayProtocol,
+    };
+  }
+  return {};
+}
+"""
+
 
 async def record_connections(context: BrowserContext) -> None:
     """Before any page opens: let `Room.inbound` see what the page receives."""
@@ -78,6 +95,12 @@ class Room:
         """Totals over the live connections: packets, energy (audio), frames (video)."""
         totals: dict[str, Any] = await self.page.evaluate(_INBOUND, kind)
         return totals
+
+    async def way(self) -> dict[str, Any]:
+        """How the newest connection's media goes: `local` candidate's type, `protocol` to the
+        server, `relay_protocol` to a TURN server."""
+        way: dict[str, Any] = await self.page.evaluate(_WAY)
+        return way
 
     async def sees(self, count: int = 1, *, within: float = 10.0) -> None:
         """`count` remote pictures are shown, and each moves."""

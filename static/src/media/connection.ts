@@ -27,6 +27,11 @@ export interface ReceivedTrack extends TrackSlot {
   track: MediaStreamTrack;
 }
 
+function configuration(iceServers: RTCIceServer[]): RTCConfiguration {
+  // max-bundle: one transport from the first packet on; Firefox's ICE flaps at each offer without.
+  return { iceServers, bundlePolicy: "max-bundle" };
+}
+
 export class MediaConnection {
   readonly id = crypto.randomUUID();
   readonly #pc: RTCPeerConnection;
@@ -43,8 +48,7 @@ export class MediaConnection {
   constructor(iceServers: RTCIceServer[], exchange: Exchange, listener: ConnectionListener) {
     this.#exchange = exchange;
     this.#listener = listener;
-    // max-bundle: one transport from the first packet on; Firefox's ICE flaps at each offer without.
-    this.#pc = new RTCPeerConnection({ iceServers, bundlePolicy: "max-bundle" });
+    this.#pc = new RTCPeerConnection(configuration(iceServers));
     // Both sections exist from the start, so that a device that comes later needs no new offer.
     this.#senders = {
       microphone: this.#pc.addTransceiver("audio", { direction: "sendonly" }),
@@ -99,8 +103,12 @@ export class MediaConnection {
     this.#listener.tracksChanged();
   }
 
-  /** New ICE credentials on the same connection; done when the answer is in. */
-  async restartIce(): Promise<void> {
+  /**
+   * New ICE credentials on the same connection; done when the answer is in.
+   * iceServers: the latest; the credentials of earlier ones may have expired.
+   */
+  async restartIce(iceServers: RTCIceServer[]): Promise<void> {
+    this.#pc.setConfiguration(configuration(iceServers));
     this.#pc.restartIce();
     await this.#offer();
   }

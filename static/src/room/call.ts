@@ -212,7 +212,7 @@ export class Call {
         this.#step({ type: "failed" });
         return;
       } else {
-        await connection.restartIce();
+        await connection.restartIce(this.#iceServers);
       }
       const baseline = await this.#sample();
       if (serial === this.#actions) this.#baseline = baseline;

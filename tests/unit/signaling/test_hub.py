@@ -15,6 +15,7 @@ from signaling.members import Connection, Members
 from signaling.metrics import Metrics
 from signaling.protocol import Nothing
 from signaling.tokens import Grant, Tokens
+from signaling.turn import IceServers
 from signaling.wiring import MediaNews
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_sfu import FakeSfu
@@ -32,7 +33,7 @@ class World:
         news = MediaNews(self.members)
         sfu = FakeSfu(news)
         self.rooms = news.rooms = SessionService(self.clock, sfu, self.members, 12)
-        services = Services(self.rooms, sfu, self.members, self.clock)
+        services = Services(self.rooms, sfu, self.members, self.clock, IceServers((), ""))
         events = {"room:join": Event(Nothing, self._slow_join)}
         self.hub = Hub(services, self.tokens, Metrics(), events)
 

@@ -154,6 +154,16 @@ def test_an_empty_variable_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch) -
         ({"public_url": "https://[::1"}, "PLUMM_PUBLIC_URL"),
         ({"origins": "*"}, "PLUMM_ORIGINS"),
         ({"secret": "too short"}, "PLUMM_SECRET"),
+        ({"turn_urls": "turn.test:3478", "turn_secret": "s"}, "PLUMM_TURN_URLS"),
+        ({"turn_urls": "turn:", "turn_secret": "s"}, "PLUMM_TURN_URLS"),
+        ({"turn_urls": "turn://turn.test", "turn_secret": "s"}, "PLUMM_TURN_URLS"),
+        ({"turn_urls": "turn:turn.test:0", "turn_secret": "s"}, "PLUMM_TURN_URLS"),
+        ({"turn_urls": "turn:turn.test:65536", "turn_secret": "s"}, "PLUMM_TURN_URLS"),
+        ({"turn_urls": "turn:turn.test?transport=sctp", "turn_secret": "s"}, "PLUMM_TURN_URLS"),
+        ({"turn_urls": "turn:[2001:db8]:3478", "turn_secret": "s"}, "PLUMM_TURN_URLS"),
+        ({"turn_urls": "turn:turn.test,https://turn.test"}, "PLUMM_TURN_URLS"),
+        ({"turn_urls": "stun:stun.test?transport=udp"}, "PLUMM_TURN_URLS"),
+        ({"turn_urls": "stun:stun.test,turns:turn.test"}, "PLUMM_TURN_SECRET is required"),
         ({"max_participants": "1"}, "PLUMM_MAX_PARTICIPANTS"),
         ({"gather_us": "6000"}, "PLUMM_GATHER_US"),
         ({"demo": "perhaps"}, "PLUMM_DEMO"),
@@ -170,6 +180,30 @@ def test_a_wrong_value_is_one_line_that_names_the_setting(
         settings(monkeypatch, **environment)
     assert named in str(bad.value)
     assert "\n" not in str(bad.value)
+
+
+def test_turn_and_stun_servers_are_urls_separated_by_commas(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    urls = (
+        "turn:turn.test",
+        "turn:192.0.2.7:3478?transport=udp",
+        "turns:[2001:db8::7]:5349?transport=tcp",
+        "stun:stun.test:3478",
+    )
+    assert settings(monkeypatch, turn_urls=", ".join(urls), turn_secret="s").turn_urls == urls
+
+
+def test_stun_alone_needs_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert settings(monkeypatch, turn_urls="stun:stun.test").turn_urls == ("stun:stun.test",)
+
+
+def test_what_a_wrong_turn_url_holds_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(BadSettings) as bad:
+        settings(monkeypatch, turn_urls="turn:lena:private@turn.test", turn_secret="hidden")
+    assert "private" not in str(bad.value)
+    monkeypatch.setenv("PLUMM_TURN_URLS", "turn:turn.test")
+    assert "hidden" not in repr(settings(monkeypatch))
 
 
 def test_a_secret_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
