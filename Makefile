@@ -11,7 +11,7 @@ NATIVE := $(shell find media scripts -name '*.pyx' -o -name '*.pxd')
 PAGES  := $(shell find static -type f -not -path '*/node_modules/*' -not -path '*/dist/*' -not -path '*/test/*')
 
 .DELETE_ON_ERROR:
-.PHONY: run test check fmt build bench clean help
+.PHONY: run test test-asan check fmt build bench clean help
 
 run: build ## Set up what is missing, then serve on http://127.0.0.1:8080
 	@exec $(BIN)/plumm serve
@@ -20,6 +20,9 @@ test: build $(VENV)/.dev static/node_modules/.ready ## Install what tests need, 
 	@scripts/test_tools.sh
 	@cd static && npm run --silent test
 	@$(BIN)/python -m pytest
+
+test-asan: build $(VENV)/.dev ## The relay's tests under ASAN and UBSAN
+	@$(BIN)/python -m scripts.sanitize
 
 check: build $(VENV)/.dev static/node_modules/.ready ## Lint and type-check everything
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
@@ -42,7 +45,7 @@ clean: ## Remove everything that was built or installed here (not .plumm, the da
 	@find media scripts \( -name '*.so' -o -name '*.c' \) -delete
 
 help: ## This list
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
 $(VENV)/.runtime: pyproject.toml constraints.txt
 	@scripts/requirements.sh $(PYTHON)

@@ -1,0 +1,1 @@
+"""The relay compiled with sanitizers: `make test-asan`, and the build that is fuzzed."""
