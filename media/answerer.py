@@ -35,6 +35,9 @@ _UPLINK_FEEDBACK = {
 # Not transport-cc: without it browsers tell what they can receive (REMB).
 _DOWNLINK_FEEDBACK = {"audio": (), "video": ("ccm fir", "nack", "nack pli")}
 
+# Simulcast layers of a section that are taken, as many as the relay can tell apart.
+_MAX_LAYERS = 4
+
 # What an extension's direction is called from the other side (RFC 8285, 6).
 _MIRRORED: Mapping[Direction, Direction] = {
     "sendonly": "recvonly",
@@ -95,6 +98,7 @@ class Publication:
 
     ssrcs, rtx_ssrcs: as announced, often none (simulcast); rtx_ssrcs[i] repairs ssrcs[i].
     nack: whether it sends again what is asked for, in every codec.
+    rids: the layers of its simulcast that are taken, in the offer's order; () where it has none.
     """
 
     mid: str
@@ -102,6 +106,7 @@ class Publication:
     ssrcs: tuple[int, ...]
     rtx_ssrcs: tuple[int, ...]
     nack: bool
+    rids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +136,7 @@ class _Section:
     extensions: tuple[Extension, ...]
     feedback: tuple[str, ...]
     rtx: Mapping[int, int]
+    rids: tuple[str, ...]
 
 
 def make_answer(
@@ -161,19 +167,23 @@ def _accept(offered: OfferedSection, slot: Slot | None) -> _Section:
     slot = slot if downlink else None
     usable = (None, "sendrecv", "recvonly" if downlink else "sendonly")
     refused = _NOT_DOWNLINK if downlink else ()
+    extensions = tuple(
+        replace(each, direction=each.direction and _MIRRORED[each.direction])
+        for each in offered.extensions
+        if each.name in _EXTENSIONS[offered.kind]
+        and each.name not in refused
+        and each.direction in usable
+    )
+    # Layers without an announced SSRC are told apart by the RID in their first packets.
+    layered = offered.sends and {"mid", "rid"} <= {each.name for each in extensions}
     return _Section(
         offered=offered,
         direction="recvonly" if offered.sends else "sendonly" if slot else "inactive",
         slot=slot,
-        extensions=tuple(
-            replace(each, direction=each.direction and _MIRRORED[each.direction])
-            for each in offered.extensions
-            if each.name in _EXTENSIONS[offered.kind]
-            and each.name not in refused
-            and each.direction in usable
-        ),
+        extensions=extensions,
         feedback=(_DOWNLINK_FEEDBACK if downlink else _UPLINK_FEEDBACK)[offered.kind],
         rtx={codec.rtx: codec.payload_type for codec in offered.codecs if codec.rtx is not None},
+        rids=offered.rids[:_MAX_LAYERS] if layered else (),
     )
 
 
@@ -194,6 +204,7 @@ def _plan(accepted: list[_Section]) -> Plan:
                 rtx_ssrcs=section.offered.rtx_ssrcs,
                 nack="nack" in section.feedback
                 and all("nack" in codec.feedback for codec in section.offered.codecs),
+                rids=section.rids,
             )
             for section in accepted
             if section.direction == "recvonly"
@@ -259,6 +270,10 @@ def _section_lines(section: _Section, ours: ServerDescription, *, first: bool) -
         yield "a=rtcp-rsize"
     for codec in offered.codecs:
         yield from _codec_lines(codec, repairs.get(codec.payload_type), section.feedback)
+    for rid in section.rids:
+        yield f"a=rid:{rid} recv"
+    if section.rids:
+        yield f"a=simulcast:recv {';'.join(section.rids)}"
     if section.slot:
         yield f"a=msid:{section.slot.stream_id} {section.slot.track_id}"
         yield from _ssrc_lines(section.slot, repaired=bool(repairs))

@@ -232,6 +232,7 @@ class Peer:
                     publication.ssrcs,
                     publication.rtx_ssrcs,
                     nack=publication.nack,
+                    rids=publication.rids,
                 )
                 self.sent[mid] = Sent(publication, track)
 

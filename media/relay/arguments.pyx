@@ -7,7 +7,16 @@ from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.stdint cimport uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 from media.relay cimport state
-from media.relay.state cimport Address, MID_MAX, NO_FAMILY, Negotiated, STREAMS_MAX
+from media.relay.state cimport (
+    Address,
+    LAYERS_MAX,
+    MID_MAX,
+    NO_FAMILY,
+    Negotiated,
+    RID_MAX,
+    STREAMS_MAX,
+    Track,
+)
 
 _EXTENSIONS = {
     "mid": state.MID,
@@ -80,6 +89,21 @@ cdef int pack_mid(str mid, char *out) except -1:
         raise ValueError(f"a mid has at most {MID_MAX} bytes, this one {len(text)}")
     memcpy(out, <const char *>text, len(text))
     return len(text)
+
+
+cdef object pack_rids(rids, Track *out):
+    """The track's layers; without rids it has one."""
+    cdef bytes text
+    cdef int i
+    if len(rids) > LAYERS_MAX or len(set(rids)) < len(rids):
+        raise ValueError(f"a track has at most {LAYERS_MAX} different layers, not {rids}")
+    out.layer_count = max(len(rids), 1)
+    for i in range(len(rids)):
+        text = rids[i].encode()
+        if not 0 < len(text) <= RID_MAX:
+            raise ValueError(f"a rid has 1..{RID_MAX} bytes, this one {len(text)}")
+        memcpy(out.layers[i].rid, <const char *>text, len(text))
+        out.layers[i].rid_length = len(text)
 
 
 cdef int pack_ssrcs(ssrcs, uint32_t *out) except -1:

@@ -120,6 +120,7 @@ class Relay:
         rtx_ssrcs: Sequence[int] = (),
         *,
         nack: bool = False,
+        rids: Sequence[str] = (),
     ) -> int:
         """Packets with one of these SSRCs, or whose MID extension is `mid`, are this track's.
 
@@ -130,9 +131,13 @@ class Relay:
             takes its place at the subscribers when it comes; one that does not come, or
             more than 256 missing, is a keyframe request. Without effect on sound.
 
-        An SSRC seen with the MID once is remembered: browsers stop sending MID after a second.
-        One SSRC is forwarded at a time; another takes over when it has been silent for 1.5 s.
-        mid: at most 32 bytes. A video track keeps its last packets (256 KiB) for NACKs.
+        rids: the layers of its simulcast, lowest first, at most 4 of 1..16 bytes: a stream with
+            RID i is layer i. Without them the track has one layer, whatever RID a stream has.
+
+        An SSRC seen with the MID (and RID) once is remembered: browsers stop sending them after
+        a second. One SSRC is forwarded at a time for each layer; another takes over when it has
+        been silent for 1.5 s. mid: at most 32 bytes. Of a video layer that a subscriber gets,
+        or is to get, the last packets are kept (256 KiB) for NACKs.
         """
     def remove_track(self, track: int) -> None: ...
     def set_forwarding(self, track: int, enabled: bool) -> None:
@@ -165,6 +170,19 @@ class Relay:
         The subscriber's SSRC stays; its sequence number goes on at last + 1 and its timestamp
         at last + elapsed time. Video asks the new source for a keyframe and drops until it.
         """
+    def set_layer(self, subscription: int, spatial: int, temporal: int = 7) -> None:
+        """Which layer of its source the slot is to get, of whatever source it has.
+
+        spatial: 0..7, of a simulcast track's layers, lowest first; a number beyond them is the
+            highest, which a new subscription is to get. -1: nothing flows, audio or video,
+            and no packet leaves after it returns; no gap is seen.
+        temporal: 0..7.
+
+        A switch happens at a keyframe of the new layer, which is asked for; until then the old
+        one goes on, for ever if need be: that the publisher stopped a layer is the caller's to
+        see (layer_stats) and to act on. A slot that gets nothing yet begins with the first
+        keyframe of its layer or a lower one.
+        """
 
     # Figures
     def stats(self) -> dict[str, int]:
@@ -191,6 +209,9 @@ class Relay:
         packets, bytes, lost: of what was sent first; recovered ones stay lost here.
         age_ms: since the last packet; -1 before the first.
         """
+    def layer_stats(self, track: int) -> list[dict[str, int]]:
+        """packets, bytes, age_ms (-1: never), keyframes of each layer, lowest first, since the
+        track was added. They count what arrives, whether or not somebody gets it."""
     def subscription_stats(self, subscription: int) -> dict[str, int]:
         """packets, bytes, dropped, nacks_received, retransmissions_sent, fraction_lost (of 256),
-        round_trip_us (-1: not known)."""
+        round_trip_us (-1: not known), layer (that flows now; -1: none)."""

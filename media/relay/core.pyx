@@ -22,6 +22,7 @@ from media.relay.arguments cimport (
     pack_address,
     pack_mid,
     pack_negotiated,
+    pack_rids,
     pack_ssrcs,
     unpack_address,
 )
@@ -45,10 +46,12 @@ from media.relay.linux cimport (
 )
 from media.relay.locks cimport control_lock, unlock
 from media.relay.placing cimport placing_init
-from media.relay.reception cimport reception_lost
+from media.relay.reception cimport Reception, reception_lost
 from media.relay.ring cimport Slot, ring_oldest, ring_pop
 from media.relay.state cimport (
     FeedbackLog,
+    LAYERS_MAX,
+    LAYER_ID_MAX,
     Negotiated,
     Peer,
     RESEND_AT_FIRST,
@@ -157,6 +160,11 @@ cdef object _done(verbs.Outcome outcome):
     if outcome == verbs.WRONG_KIND:
         raise ValueError("audio goes to audio slots, video to video slots")
     raise MemoryError
+
+
+cdef object _age_ms(int64_t seen_us):
+    """-1: never."""
+    return (monotonic_us() - seen_us) // 1000 if seen_us else -1
 
 
 cdef class Relay:
@@ -403,7 +411,7 @@ cdef class Relay:
     # What a peer sends
 
     def add_track(
-        self, uint64_t peer, str kind, str mid, ssrcs=(), rtx_ssrcs=(), *, bint nack=False
+        self, uint64_t peer, str kind, str mid, ssrcs=(), rtx_ssrcs=(), *, bint nack=False, rids=()
     ):
         cdef Shard *shard = self._here()
         cdef Track wanted
@@ -417,6 +425,7 @@ cdef class Relay:
         wanted.is_video = is_video(kind)
         wanted.mid_length = pack_mid(mid, wanted.mid)
         wanted.answers_nacks = nack and wanted.is_video
+        pack_rids(rids, &wanted)
         with nogil:
             outcome = routing.add_track(
                 shard, peer, &wanted, media, media_count, repairs, repair_count, &track
@@ -459,6 +468,7 @@ cdef class Relay:
         wanted.is_video = is_video(kind)
         wanted.mid_length = pack_mid(mid, wanted.mid)
         wanted.ssrc = ssrc
+        wanted.spatial = wanted.temporal = LAYER_ID_MAX
         if rtx_ssrc == ssrc:
             raise ValueError("retransmissions need an SSRC of their own")
         wanted.rtx_ssrc = rtx_ssrc
@@ -487,6 +497,15 @@ cdef class Relay:
         cdef verbs.Outcome outcome
         with nogil:
             outcome = routing.set_source(shard, subscription, attached, handle)
+        _done(outcome)
+
+    def set_layer(self, uint64_t subscription, int spatial, int temporal=LAYER_ID_MAX):
+        cdef Shard *shard = self._here()
+        cdef verbs.Outcome outcome
+        if not -1 <= spatial <= LAYER_ID_MAX or not 0 <= temporal <= LAYER_ID_MAX:
+            raise ValueError(f"layers are 0..{LAYER_ID_MAX}, not {spatial} and {temporal}")
+        with nogil:
+            outcome = routing.set_layer(shard, subscription, spatial, temporal)
         _done(outcome)
 
     # Figures
@@ -523,36 +542,56 @@ cdef class Relay:
             "ssrcs": copy.stream_count,
         }
 
-    def track_stats(self, uint64_t track):
+    cdef object _copy_track(self, uint64_t track, Track *copy, Reception *receptions):
+        """Reading one: itself, and what is known of each layer's SSRC."""
         cdef Shard *shard = self._here()
         cdef Track *found
-        cdef Track copy
-        memset(&copy, 0, sizeof(copy))
-        cdef int64_t lost = 0
-        cdef uint32_t jitter_16 = 0
+        cdef int i
+        memset(receptions, 0, LAYERS_MAX * sizeof(Reception))
         with nogil:
             control_lock(&shard.lock)
             found = <Track *>slots_get(&shard.tracks, track)
             if found != NULL:
-                copy = found[0]
-                if found.active != NULL:
-                    lost = reception_lost(&found.active.reception)
-                    jitter_16 = found.active.reception.jitter_16
+                copy[0] = found[0]
+                for i in range(found.layer_count):
+                    if found.layers[i].active != NULL:
+                        receptions[i] = found.layers[i].active.reception
             unlock(&shard.lock)
         _done(verbs.DONE if found != NULL else verbs.UNKNOWN_HANDLE)
+
+    def track_stats(self, uint64_t track):
+        cdef Track copy
+        cdef Reception receptions[LAYERS_MAX]
+        self._copy_track(track, &copy, receptions)
+        layers = range(copy.layer_count)
         return {
             "packets": copy.packets,
             "bytes": copy.bytes,
-            "lost": lost,
-            "jitter": jitter_16 >> 4,
-            "keyframes": copy.keyframes,
+            "lost": sum([reception_lost(&receptions[<int>i]) for i in layers]),
+            "jitter": max([receptions[<int>i].jitter_16 >> 4 for i in layers]),
+            "keyframes": sum([copy.layers[<int>i].keyframes for i in layers]),
             "plis_sent": copy.plis_sent,
             "nacks_sent": copy.nacks_sent,
             "retransmissions_received": copy.retransmissions,
             "recovered": copy.recovered,
             "given_up": copy.given_up,
-            "age_ms": (monotonic_us() - copy.seen_us) // 1000 if copy.seen_us else -1,
+            "age_ms": _age_ms(copy.seen_us),
         }
+
+    def layer_stats(self, uint64_t track):
+        cdef Track copy
+        cdef Reception receptions[LAYERS_MAX]
+        cdef int i
+        self._copy_track(track, &copy, receptions)
+        return [
+            {
+                "packets": copy.layers[i].packets,
+                "bytes": copy.layers[i].bytes,
+                "age_ms": _age_ms(copy.layers[i].seen_us),
+                "keyframes": copy.layers[i].keyframes,
+            }
+            for i in range(copy.layer_count)
+        ]
 
     def subscription_stats(self, uint64_t subscription):
         cdef Shard *shard = self._here()
@@ -574,4 +613,5 @@ cdef class Relay:
             "retransmissions_sent": copy.retransmissions_sent,
             "fraction_lost": copy.fraction_lost,
             "round_trip_us": copy.round_trip_us,
+            "layer": copy.layer if copy.flowing else -1,
         }

@@ -8,11 +8,21 @@ The relay thread alone comes here, holding the lock; see forward.pyx on letting 
 from libc.stdint cimport int64_t, uint32_t
 from media.relay.counters cimport NACKS_SENT
 from media.relay.forward cimport flush
+from media.relay.layers cimport is_alive
 from media.relay.linux cimport atomic_write_i64
 from media.relay.outgoing cimport send
 from media.relay.recovery cimport recovery_due
 from media.relay.rtcp cimport RELAY_SSRC, write_nack, write_pli, write_receiver_report
-from media.relay.state cimport MISSING_MAX, OUTPUTS_MAX, OUTPUTS_PER_HOLD, Peer, Shard, Track
+from media.relay.state cimport (
+    Layer,
+    MISSING_MAX,
+    OUTPUTS_MAX,
+    OUTPUTS_PER_HOLD,
+    Peer,
+    Shard,
+    Stream,
+    Track,
+)
 from media.relay.timers cimport KEYFRAME_INTERVAL_US, arm
 from media.relay.twcc cimport feedback_waits, feedback_write
 from media.relay.udp cimport reserve
@@ -82,48 +92,79 @@ cdef void give_transport_feedback(Shard *shard, Peer *peer) noexcept nogil:
 
 
 cdef void ask_for_missing(Shard *shard, Peer *peer) noexcept nogil:
-    """One NACK for each track that misses something long enough."""
-    cdef int64_t numbers[MISSING_MAX]
-    cdef int64_t round_trip_us = peer.round_trip_us if peer.round_trip_us else ROUND_TRIP_GUESS_US
+    """One NACK for each layer that misses something long enough."""
     cdef Track *track = peer.tracks
-    cdef size_t length
-    cdef int count
+    cdef Layer *layer
+    cdef int i
     while track != NULL:
-        if track.recovery != NULL and track.recovery.due_us:
+        for i in range(track.layer_count):
+            layer = &track.layers[i]
+            if layer.recovery == NULL or layer.recovery.due_us == 0:
+                continue
             if is_full(shard):
                 arm(shard, shard.now_us)
                 return
-            if track.recovery.due_us > shard.now_us:
-                arm(shard, track.recovery.due_us)
-            elif track.active != NULL:
-                count = recovery_due(
-                    shard, track, min(round_trip_us + ANSWER_US, <int64_t>ASK_AGAIN_MAX_US), numbers
-                )
-                if count:
-                    shard.counters[NACKS_SENT] += count
-                    track.nacks_sent += count
-                    length = write_nack(
-                        reserve(&shard.sender), track.active.ssrc, numbers, count
-                    )
-                    protect_and_send(shard, peer, <int>length)
+            if layer.recovery.due_us > shard.now_us:
+                arm(shard, layer.recovery.due_us)
+            elif layer.active != NULL:
+                ask_for_numbers(shard, peer, track, layer)
         track = track.next
+
+
+cdef void ask_for_numbers(Shard *shard, Peer *peer, Track *track, Layer *layer) noexcept nogil:
+    cdef int64_t numbers[MISSING_MAX]
+    cdef int64_t round_trip_us = peer.round_trip_us if peer.round_trip_us else ROUND_TRIP_GUESS_US
+    cdef int64_t again_after_us = min(round_trip_us + ANSWER_US, <int64_t>ASK_AGAIN_MAX_US)
+    cdef int count = recovery_due(shard, track, layer, again_after_us, numbers)
+    cdef size_t length
+    if count == 0:
+        return
+    shard.counters[NACKS_SENT] += count
+    track.nacks_sent += count
+    length = write_nack(reserve(&shard.sender), layer.active.ssrc, numbers, count)
+    protect_and_send(shard, peer, <int>length)
 
 
 cdef void ask_for_keyframes(Shard *shard, Peer *peer) noexcept nogil:
+    """All layers of a track in one go: a browser's encoder then starts all of them anew once."""
     cdef Track *track = peer.tracks
-    cdef uint32_t ssrc
+    cdef bint asks
+    cdef int i
     while track != NULL:
-        if is_full(shard):
-            arm(shard, shard.now_us)
-            return
-        ssrc = track.active.ssrc if track.active != NULL else track.signalled_ssrc
-        if track.keyframe_wanted and track.forwarding and ssrc:
-            if shard.now_us - track.keyframe_asked_us >= KEYFRAME_INTERVAL_US:
+        asks = shard.now_us - track.keyframe_asked_us >= KEYFRAME_INTERVAL_US
+        for i in range(track.layer_count):
+            if not track.forwarding or not can_be_asked(track, i, shard.now_us):
+                continue
+            if asks:
+                if is_full(shard):
+                    arm(shard, shard.now_us)
+                    return
                 track.keyframe_asked_us = shard.now_us
                 track.plis_sent += 1
-                protect_and_send(shard, peer, <int>write_pli(reserve(&shard.sender), ssrc))
+                ask_for_keyframe(shard, peer, track, i)
             arm(shard, track.keyframe_asked_us + KEYFRAME_INTERVAL_US)
         track = track.next
+
+
+cdef inline bint can_be_asked(const Track *track, int index, int64_t now_us) noexcept nogil:
+    """Whether a keyframe of the layer is wanted and may come.
+
+    A layer that the publisher paused is not asked: it would answer with the others'.
+    """
+    cdef const Layer *layer = &track.layers[index]
+    if not layer.keyframe_wanted:
+        return False
+    if track.layer_count > 1:
+        return is_alive(layer, now_us)
+    return layer.active != NULL or track.signalled_ssrc != 0
+
+
+cdef void ask_for_keyframe(
+    Shard *shard, Peer *peer, const Track *track, int index
+) noexcept nogil:
+    cdef const Stream *stream = track.layers[index].active
+    cdef uint32_t ssrc = stream.ssrc if stream != NULL else track.signalled_ssrc
+    protect_and_send(shard, peer, <int>write_pli(reserve(&shard.sender), ssrc))
 
 
 cdef void protect_and_send(Shard *shard, Peer *peer, int length) noexcept nogil:

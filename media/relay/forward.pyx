@@ -1,7 +1,7 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
 """From a track's packets to its subscribers' datagrams.
 
-The packets of one track in one batch are a run: subscribers outside, packets inside, so
+The packets of one layer in one batch are a run: subscribers outside, packets inside, so
 that what goes to one address lies in one piece, which the kernel segments (GSO).
 
 The relay thread alone comes here, holding the lock, and lets go of it every
@@ -18,6 +18,7 @@ from media.relay.counters cimport (
     DROPPED_WAITING_KEYFRAME,
     OFFLOAD_REFUSED,
 )
+from media.relay.layers cimport may_begin, wanted_layer, watch
 from media.relay.linux cimport pthread_mutex_lock, pthread_mutex_unlock
 from media.relay.locks cimport relay_lock, unlock
 from media.relay.outgoing cimport send, subscriber_payload_type
@@ -26,6 +27,7 @@ from media.relay.rtcp cimport write_sender_report
 from media.relay.rtp cimport write_rtp
 from media.relay.state cimport (
     CACHE_BYTES,
+    Layer,
     OUTPUTS_PER_HOLD,
     Packet,
     Peer,
@@ -41,10 +43,11 @@ from media.relay.udp cimport reserve, send_all
 
 
 cdef void add_to_run(Shard *shard, Track *track, const Stream *stream, int packet) noexcept nogil:
-    """Have a packet of the batch forwarded with the track's others; -1: a sender report only."""
+    """Have a packet of the batch forwarded with its layer's others; -1: a sender report only."""
+    cdef Layer *layer = &track.layers[stream.layer]
     cdef Run *run
-    if track.batch == shard.batch:
-        run = &shard.runs[track.run_index]
+    if layer.batch == shard.batch:
+        run = &shard.runs[layer.run_index]
         if packet < 0 and run.stream_serial == stream.serial:
             return
         if packet >= 0 and run.count < RUN_PACKETS and run.stream_serial == stream.serial:
@@ -55,13 +58,14 @@ cdef void add_to_run(Shard *shard, Track *track, const Stream *stream, int packe
             run.last = packet
             run.count += 1
             return
-    track.batch = shard.batch
-    track.run_index = shard.run_count
+    layer.batch = shard.batch
+    layer.run_index = shard.run_count
     run = &shard.runs[shard.run_count]
     shard.run_count += 1
     shard.serials += 1
     run.serial = shard.serials
     run.track = track.handle
+    run.layer = stream.layer
     run.stream_serial = stream.serial
     run.first = run.last = packet
     run.count = 0 if packet < 0 else 1
@@ -85,10 +89,10 @@ cdef bint forward_run(Shard *shard, const Run *run) noexcept nogil:
     cdef Stream *stream
     cdef Subscription *subscription
     cdef int at
-    if track == NULL or not track.forwarding or track.active == NULL:
+    if track == NULL or not track.forwarding:
         return True
-    stream = track.active
-    if stream.serial != run.stream_serial:
+    stream = track.layers[run.layer].active
+    if stream == NULL or stream.serial != run.stream_serial:
         return True
     subscription = track.subscribers
     while subscription != NULL:
@@ -96,7 +100,7 @@ cdef bint forward_run(Shard *shard, const Run *run) noexcept nogil:
             if shard.sender.packet_count >= OUTPUTS_PER_HOLD:
                 return False
             subscription.run_serial = run.serial
-            if subscription.peer.selected and subscription.peer.send != NULL:
+            if is_for(run, subscription):
                 at = run.first
                 while at >= 0:
                     forward_packet(shard, subscription, stream, &shard.packets[at])
@@ -105,6 +109,15 @@ cdef bint forward_run(Shard *shard, const Run *run) noexcept nogil:
                     pass_sender_report(shard, subscription, stream)
         subscription = subscription.next_subscriber
     return True
+
+
+cdef inline bint is_for(const Run *run, const Subscription *subscription) noexcept nogil:
+    """Whether the subscription gets this layer, or would begin to with a keyframe of it."""
+    if not subscription.peer.selected or subscription.peer.send == NULL:
+        return False
+    if subscription.flowing and subscription.stream_serial == run.stream_serial:
+        return True
+    return may_begin(subscription, run.layer)
 
 
 cdef inline bint has_news(const Subscription *subscription, const Stream *stream) noexcept nogil:
@@ -136,11 +149,14 @@ cdef void forward_packet(
     if payload_type < 0:
         if flowing:
             placing_skip(&subscription.placing, packet.sequence_ext)
+        elif flows_otherwise(subscription, stream):
+            return
         drop(shard, subscription, DROPPED_PAYLOAD_TYPE)
         return
     if not flowing:
         if subscription.is_video and not packet.keyframe:
-            drop(shard, subscription, DROPPED_WAITING_KEYFRAME)
+            if not flows_otherwise(subscription, stream):
+                drop(shard, subscription, DROPPED_WAITING_KEYFRAME)
             return
         begin(shard, subscription, stream, packet)
     place = placing_take(&subscription.placing, packet.sequence_ext)
@@ -173,6 +189,15 @@ cdef void forward_packet(
         subscription.last_us = shard.now_us
 
 
+cdef inline bint flows_otherwise(
+    const Subscription *subscription, const Stream *stream
+) noexcept nogil:
+    """Whether another layer goes on, or is to begin, so that this packet is not missed."""
+    if subscription.flowing:
+        return subscription.layer != stream.layer
+    return stream.layer != wanted_layer(subscription)
+
+
 cdef void begin(
     Shard *shard, Subscription *subscription, const Stream *stream, const Packet *packet
 ) noexcept nogil:
@@ -183,6 +208,8 @@ cdef void begin(
     cdef int64_t elapsed
     placing_restart(&subscription.placing, packet.sequence_ext)
     subscription.flowing = True
+    subscription.layer = stream.layer
+    watch(subscription.source)
     if subscription.stream_serial == stream.serial:
         return
     subscription.stream_serial = stream.serial

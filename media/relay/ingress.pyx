@@ -39,6 +39,7 @@ from media.relay.counters cimport (
 )
 from media.relay.forward cimport add_to_run, flush, forward_runs
 from media.relay.keyframe cimport begins_keyframe
+from media.relay.layers cimport is_alive
 from media.relay.reception cimport reception_extend, reception_note
 from media.relay.recovery cimport recovery_note
 from media.relay.ring cimport RING_DATAGRAM_MAX, Slot, ring_free_slot, ring_push
@@ -48,6 +49,7 @@ from media.relay.state cimport (
     Address,
     BATCH_PACKETS,
     Binding,
+    Layer,
     OTHER_AUDIO,
     Packet,
     Peer,
@@ -88,9 +90,6 @@ cdef enum:
     # libsrtp's srtp_err_status_t
     REPLAY_FAIL = 9
     REPLAY_OLD = 10
-    # A second SSRC of a track takes over when the first has been silent for so long: longer
-    # than Opus with DTX or a still screen share ever are.
-    TAKEOVER_US = 1500000
     # Checks a peer may send: a browser paces one in 50 ms (RFC 8445, 14.2), to each of a few
     # pairs. Python answers some 5,000 a second in all.
     STUN_WINDOW_US = 250000
@@ -284,6 +283,7 @@ cdef void ingest_rtcp(Shard *shard, Binding *binding, uint8_t *data, int length)
     cdef uint32_t ssrc = get32(data + 4)
     cdef Stream *stream = find_stream(peer, ssrc)
     cdef Stream *reported
+    cdef Track *track
     if stream == NULL and not has_room(peer):
         shard.counters[DROPPED_SSRC_LIMIT] += 1
         return
@@ -295,8 +295,9 @@ cdef void ingest_rtcp(Shard *shard, Binding *binding, uint8_t *data, int length)
     binding.seen_us = stream.seen_us = shard.now_us
     shard.counters[RTCP_IN] += 1
     reported = read_rtcp(shard, peer, data, length)
-    if reported != NULL and reported.track != NULL and reported.track.active == reported:
-        add_to_run(shard, reported.track, reported, -1)
+    track = reported.track if reported != NULL else NULL
+    if track != NULL and reported.layer >= 0 and track.layers[reported.layer].active == reported:
+        add_to_run(shard, track, reported, -1)
 
 
 cdef void ingest_rtp(Shard *shard, Binding *binding, uint8_t *data, int length) noexcept nogil:
@@ -375,13 +376,25 @@ cdef void ingest_media(
         arm(shard, peer.reports_due_us)
     track.packets += 1
     track.bytes += packet.payload_length
-    if not activate(shard, track, stream):
+    if stream.layer < 0 or not activate(shard, track, stream):
         shard.counters[DROPPED_OTHER_SSRC] += 1
         return
     track.seen_us = shard.now_us
+    note_layer(shard, track, &track.layers[stream.layer], packet)
     if packet.payload_length == 0:
         shard.counters[PADDING_ONLY] += 1
     pass_on(shard, track, stream, packet, False)
+
+
+cdef inline void note_layer(
+    Shard *shard, const Track *track, Layer *layer, const Packet *packet
+) noexcept nogil:
+    """A paused layer that lives again is asked for the keyframe that somebody waits for."""
+    if layer.keyframe_wanted and not is_alive(layer, shard.now_us):
+        want_keyframe(shard, track, layer, shard.now_us)
+    layer.seen_us = shard.now_us
+    layer.packets += 1
+    layer.bytes += packet.payload_length
 
 
 cdef void ingest_retransmission(
@@ -394,13 +407,17 @@ cdef void ingest_retransmission(
     cdef Track *track = stream.track
     cdef uint8_t repairs = peer.negotiated.repairs[packet.payload_type]
     cdef Stream *original
+    cdef Layer *layer
     if track == NULL or stream.role != RETRANSMISSION or repairs == 0:
         return
     track.retransmissions += 1
     original = original_of(peer, stream)
-    if original == NULL or track.active != original or not original.reception.begun:
+    if original == NULL or original.layer < 0 or not original.reception.begun:
         return
-    if track.recovery == NULL or track.recovery.stream_serial != original.serial:
+    layer = &track.layers[original.layer]
+    if layer.active != original or layer.recovery == NULL:
+        return
+    if layer.recovery.stream_serial != original.serial:
         return
     if not unwrap_rtx(packet, repairs - 1, original.ssrc):
         shard.counters[PADDING_ONLY] += 1
@@ -413,21 +430,22 @@ cdef void ingest_retransmission(
 cdef void pass_on(
     Shard *shard, Track *track, const Stream *stream, Packet *packet, bint again
 ) noexcept nogil:
-    """Have a packet of the active SSRC forwarded. again: it was sent again, as RTX."""
+    """Have a packet of an active SSRC forwarded. again: it was sent again, as RTX."""
+    cdef Layer *layer = &track.layers[stream.layer]
     packet.keyframe = track.is_video and begins_keyframe(
         packet.codec.family, packet.data + packet.payload_at, packet.payload_length
     )
-    if track.recovery != NULL and track.forwarding and track.subscribers != NULL:
-        if not recovery_note(shard, track, stream, packet, again):
+    if layer.recovery != NULL and track.forwarding and layer.watched:
+        if not recovery_note(shard, track, layer, stream, packet, again):
             shard.counters[DROPPED_DUPLICATE] += 1
             return
     if packet.keyframe:
-        track.keyframes += 1
-        track.keyframe_wanted = False
+        layer.keyframes += 1
+        layer.keyframe_wanted = False
     if not track.forwarding:
         shard.counters[DROPPED_MUTED] += 1
         return
-    if track.subscribers == NULL:
+    if not layer.watched:
         return
     packet.next = -1
     add_to_run(shard, track, stream, shard.packet_count)
@@ -435,16 +453,17 @@ cdef void pass_on(
 
 
 cdef bint activate(Shard *shard, Track *track, Stream *stream) noexcept nogil:
-    """Whether this SSRC is the one that is forwarded.
+    """Whether this SSRC is the one that is forwarded for its layer.
 
-    A track has one at a time; another takes over when it fell silent, as after a browser
+    A layer has one at a time; another takes over when it fell silent, as after a browser
     changed its SSRC.
     """
-    if track.active == stream:
+    cdef Layer *layer = &track.layers[stream.layer]
+    if layer.active == stream:
         return True
-    if track.active != NULL and shard.now_us - track.seen_us < TAKEOVER_US:
+    if is_alive(layer, shard.now_us):
         return False
-    track.active = stream
-    if track.is_video and track.subscribers != NULL:
-        want_keyframe(shard, track, shard.now_us)
+    layer.active = stream
+    if track.is_video and layer.watched:
+        want_keyframe(shard, track, layer, shard.now_us)
     return True

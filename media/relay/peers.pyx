@@ -9,6 +9,7 @@ waiting and nobody who holds it waits for Python. Verbs that silence something p
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memcpy
+from media.relay.layers cimport interrupt, want_start
 from media.relay.linux cimport monotonic_us, pthread_mutex_destroy, pthread_mutex_init
 from media.relay.locks cimport control_lock, turnstile_destroy, turnstile_init, unlock
 from media.relay.ring cimport RING_SLOTS, Slot
@@ -42,7 +43,7 @@ from media.relay.tables cimport (
     table_init,
     table_remove,
 )
-from media.relay.timers cimport arm, wake, want_keyframe
+from media.relay.timers cimport arm, wake
 from media.relay.verbs cimport (
     ADDRESS_IN_USE,
     DONE,
@@ -325,7 +326,7 @@ cdef void stop_sending(Peer *peer) noexcept nogil:
     cdef Subscription *subscription = peer.subscriptions
     peer.selected = False
     while subscription != NULL:
-        subscription.flowing = False
+        interrupt(subscription)
         subscription = subscription.next
 
 
@@ -336,9 +337,9 @@ cdef void begin_sending(Shard *shard, Peer *peer) noexcept nogil:
     if not peer.selected or peer.send == NULL:
         return
     while subscription != NULL:
-        subscription.flowing = False
+        interrupt(subscription)
         if subscription.is_video and subscription.source != NULL:
-            want_keyframe(shard, subscription.source, now_us)
+            want_start(shard, subscription, now_us)
         subscription = subscription.next
     arm(shard, now_us)
     wake(shard)

@@ -1,11 +1,12 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
-"""What a video track is missing, and when to ask its publisher for it.
+"""What a layer of video is missing, and when to ask its publisher for it.
 
-Follows the one SSRC that is forwarded, while somebody is subscribed to it and it is not
-muted; every packet it lets through goes into the track's cache. A number is asked for a few
-times within a second; then, or when too many are missing, a keyframe repairs the picture.
+Follows the one SSRC of a layer that is forwarded, while somebody watches the layer and the
+track is not muted; every packet it lets through goes into the layer's cache. A number is
+asked for a few times within a second; then, or when too many are missing, a keyframe
+repairs the picture.
 
-All state is in the track's Recovery; the relay thread alone comes here, holding the lock.
+All state is in the layer's Recovery; the relay thread alone comes here, holding the lock.
 """
 
 from libc.stdint cimport int64_t
@@ -14,6 +15,7 @@ from media.relay.cache cimport cache_clear, cache_knows, cache_put
 from media.relay.counters cimport GIVEN_UP, RECOVERED
 from media.relay.state cimport (
     CACHE_PACKETS,
+    Layer,
     MISSING_MAX,
     Missing,
     Packet,
@@ -41,13 +43,18 @@ cdef inline int64_t on_fine_grid(int64_t due_us) noexcept nogil:
 
 
 cdef bint recovery_note(
-    Shard *shard, Track *track, const Stream *stream, const Packet *packet, bint again
+    Shard *shard,
+    Track *track,
+    Layer *layer,
+    const Stream *stream,
+    const Packet *packet,
+    bint again,
 ) noexcept nogil:
     """Take in one packet of the active SSRC; False: it has come before, or is too old to tell.
 
     again: it was sent again, and says nothing of what came before it.
     """
-    cdef Recovery *recovery = track.recovery
+    cdef Recovery *recovery = layer.recovery
     cdef int64_t position = packet.sequence_ext
     if recovery.stream_serial != stream.serial:
         if again:
@@ -60,27 +67,29 @@ cdef bint recovery_note(
         if again:
             return False
         if position > recovery.highest + 1 and track.answers_nacks:
-            note_gap(shard, track, position)
+            note_gap(shard, track, layer, position)
         recovery.highest = position
     elif position + CACHE_PACKETS <= recovery.highest or cache_knows(&recovery.cache, position):
         return False
     else:
-        resolve(shard, track, position)
+        resolve(shard, track, layer, position)
     if packet.keyframe:
         forget_before(recovery, position)
     cache_put(&recovery.cache, packet)
     return True
 
 
-cdef void note_gap(Shard *shard, Track *track, int64_t position) noexcept nogil:
+cdef void note_gap(
+    Shard *shard, Track *track, Layer *layer, int64_t position
+) noexcept nogil:
     """Everything between the highest number and `position` is missing."""
-    cdef Recovery *recovery = track.recovery
+    cdef Recovery *recovery = layer.recovery
     cdef int64_t count = position - recovery.highest - 1
     cdef int64_t due_us = on_fine_grid(shard.now_us + LATE_US)
     cdef int64_t number
     cdef Missing *missing
     if recovery.missing_count + count > MISSING_MAX:
-        give_up(shard, track, recovery.missing_count + count)
+        give_up(shard, track, layer, recovery.missing_count + count)
         recovery.missing_count = 0
         recovery.due_us = 0
         return
@@ -96,9 +105,11 @@ cdef void note_gap(Shard *shard, Track *track, int64_t position) noexcept nogil:
         arm(shard, due_us)
 
 
-cdef void resolve(Shard *shard, Track *track, int64_t position) noexcept nogil:
+cdef void resolve(
+    Shard *shard, Track *track, const Layer *layer, int64_t position
+) noexcept nogil:
     """A number came that is missing, or had been given up."""
-    cdef Recovery *recovery = track.recovery
+    cdef Recovery *recovery = layer.recovery
     cdef int at = recovery.missing_count - 1
     while at >= 0 and recovery.missing[at].sequence_ext > position:
         at -= 1
@@ -130,20 +141,20 @@ cdef void remove(Recovery *recovery, int at, int count) noexcept nogil:
         recovery.due_us = 0
 
 
-cdef void give_up(Shard *shard, Track *track, int64_t count) noexcept nogil:
+cdef void give_up(Shard *shard, Track *track, Layer *layer, int64_t count) noexcept nogil:
     shard.counters[GIVEN_UP] += count
     track.given_up += count
-    want_keyframe(shard, track, shard.now_us)
+    want_keyframe(shard, track, layer, shard.now_us)
 
 
 cdef int recovery_due(
-    Shard *shard, Track *track, int64_t again_after_us, int64_t *numbers
+    Shard *shard, Track *track, Layer *layer, int64_t again_after_us, int64_t *numbers
 ) noexcept nogil:
     """The numbers to ask for now, ascending, up to MISSING_MAX; returns how many.
 
     Counts them as asked, gives up on old ones and arms the timer for the rest.
     """
-    cdef Recovery *recovery = track.recovery
+    cdef Recovery *recovery = layer.recovery
     cdef Missing *missing
     cdef int64_t now_us = shard.now_us
     cdef int64_t earliest_us = 0
@@ -177,7 +188,7 @@ cdef int recovery_due(
     if earliest_us:
         arm(shard, earliest_us)
     if lost:
-        give_up(shard, track, lost)
+        give_up(shard, track, layer, lost)
     return count
 
 

@@ -63,7 +63,7 @@ cdef void resend(Shard *shard, Subscription *subscription, uint16_t number) noex
     cdef int64_t position
     if not can_resend(shard, subscription):
         return
-    recovery = subscription.source.recovery
+    recovery = subscription.source.layers[subscription.layer].recovery
     position = placing_position(&subscription.placing, number)
     if position < 0:
         return
@@ -82,12 +82,13 @@ cdef void resend(Shard *shard, Subscription *subscription, uint16_t number) noex
 
 
 cdef inline bint can_resend(const Shard *shard, const Subscription *subscription) noexcept nogil:
+    cdef const Recovery *recovery
+    if not subscription.flowing or subscription.resent == NULL or subscription.source == NULL:
+        return False
+    recovery = subscription.source.layers[subscription.layer].recovery
     return (
-        subscription.flowing
-        and subscription.resent != NULL
-        and subscription.source != NULL
-        and subscription.source.recovery != NULL
-        and subscription.source.recovery.stream_serial == subscription.stream_serial
+        recovery != NULL
+        and recovery.stream_serial == subscription.stream_serial
         and subscription.peer.selected
         and subscription.peer.send != NULL
         and shard.sender.packet_count < OUTPUTS_PER_HOLD

@@ -6,6 +6,7 @@ Called as peers.pyx is: any thread, no GIL.
 
 from libc.stdint cimport uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
+from media.relay.layers cimport interrupt, waits, want_start, watch
 from media.relay.linux cimport monotonic_us
 from media.relay.locks cimport control_lock, unlock
 from media.relay.recovery cimport recovery_stop
@@ -22,7 +23,13 @@ from media.relay.state cimport (
     Subscription,
     Track,
 )
-from media.relay.streams cimport add_stream, attach_streams_of, detach_streams_of, find_stream
+from media.relay.streams cimport (
+    add_stream,
+    attach,
+    attach_streams_of,
+    detach_streams_of,
+    find_stream,
+)
 from media.relay.tables cimport slots_add, slots_get, slots_remove
 from media.relay.timers cimport KEYFRAME_INTERVAL_US, wake, want_keyframe
 from media.relay.verbs cimport (
@@ -48,19 +55,19 @@ cdef Outcome add_track(
     int rtx_ssrc_count,
     uint64_t *handle,
 ) noexcept nogil:
-    """wanted: its kind, its mid and whether it answers NACKs. rtx_ssrcs[i] repairs ssrcs[i]."""
+    """wanted: its kind, its mid, its layers and whether it answers NACKs.
+
+    rtx_ssrcs[i] repairs ssrcs[i].
+    """
     cdef Track *track = <Track *>calloc(1, sizeof(Track))
     cdef Peer *peer
     cdef Outcome outcome = DONE
     if track == NULL:
         return NO_MEMORY
     track[0] = wanted[0]
-    if track.is_video:
-        # Pages that nothing is written to take no memory.
-        track.recovery = <Recovery *>calloc(1, sizeof(Recovery))
-        if track.recovery == NULL:
-            free(track)
-            return NO_MEMORY
+    if track.is_video and not add_recoveries(track):
+        free_track(track)
+        return NO_MEMORY
     track.forwarding = True
     track.keyframe_asked_us = -KEYFRAME_INTERVAL_US
     track.signalled_ssrc = ssrcs[0] if ssrc_count else 0
@@ -85,9 +92,25 @@ cdef Outcome add_track(
         attach_streams_of(track)
     unlock(&shard.lock)
     if outcome != DONE:
-        free(track.recovery)
-        free(track)
+        free_track(track)
     return outcome
+
+
+cdef bint add_recoveries(Track *track) noexcept nogil:
+    """One a layer. Pages that nothing is written to, of a layer nobody gets, take no memory."""
+    cdef int i
+    for i in range(track.layer_count):
+        track.layers[i].recovery = <Recovery *>calloc(1, sizeof(Recovery))
+        if track.layers[i].recovery == NULL:
+            return False
+    return True
+
+
+cdef void free_track(Track *track) noexcept nogil:
+    cdef int i
+    for i in range(track.layer_count):
+        free(track.layers[i].recovery)
+    free(track)
 
 
 cdef void attach_signalled(
@@ -107,9 +130,10 @@ cdef void attach_signalled(
         if stream == NULL:
             stream = add_stream(shard, track.peer, ssrcs[i])
         if stream != NULL:
-            if stream.track != NULL and stream.track.active == stream:
-                stream.track.active = NULL
-            stream.track = track
+            if stream.track != NULL and stream.layer >= 0:
+                if stream.track.layers[stream.layer].active == stream:
+                    stream.track.layers[stream.layer].active = NULL
+            attach(stream, track)
             stream.role = role
             stream.repaired_ssrc = repaired[i] if i < repaired_count else 0
 
@@ -125,8 +149,7 @@ cdef void unlink_track(Shard *shard, Track *track) noexcept nogil:
     if track.next != NULL:
         track.next.previous = track.previous
     slots_remove(&shard.tracks, track.handle)
-    free(track.recovery)
-    free(track)
+    free_track(track)
 
 
 cdef Outcome remove_track(Shard *shard, uint64_t handle) noexcept nogil:
@@ -144,20 +167,11 @@ cdef Outcome remove_track(Shard *shard, uint64_t handle) noexcept nogil:
 
 cdef Outcome set_forwarding(Shard *shard, uint64_t handle, bint enabled) noexcept nogil:
     cdef Track *track
-    cdef Subscription *subscription
     control_lock(&shard.lock)
     track = <Track *>slots_get(&shard.tracks, handle)
     if track != NULL and track.forwarding != enabled:
         track.forwarding = enabled
-        subscription = track.subscribers
-        while subscription != NULL:
-            subscription.flowing = False
-            subscription = subscription.next_subscriber
-        if track.recovery != NULL:
-            recovery_stop(track.recovery)
-        if enabled and track.is_video and track.subscribers != NULL:
-            want_keyframe(shard, track, monotonic_us())
-            wake(shard)
+        restart(shard, track)
     unlock(&shard.lock)
     if track == NULL:
         return UNKNOWN_HANDLE
@@ -166,12 +180,29 @@ cdef Outcome set_forwarding(Shard *shard, uint64_t handle, bint enabled) noexcep
     return DONE
 
 
+cdef void restart(Shard *shard, Track *track) noexcept nogil:
+    """All its subscribers go on anew, and nothing is kept from before."""
+    cdef Subscription *subscription = track.subscribers
+    cdef int i
+    while subscription != NULL:
+        interrupt(subscription)
+        if track.forwarding and track.is_video:
+            want_start(shard, subscription, monotonic_us())
+        subscription = subscription.next_subscriber
+    for i in range(track.layer_count):
+        if track.layers[i].recovery != NULL:
+            recovery_stop(track.layers[i].recovery)
+    wake(shard)
+
+
 cdef Outcome request_keyframe(Shard *shard, uint64_t handle) noexcept nogil:
     cdef Track *track
+    cdef int i
     control_lock(&shard.lock)
     track = <Track *>slots_get(&shard.tracks, handle)
     if track != NULL:
-        want_keyframe(shard, track, monotonic_us())
+        for i in range(track.layer_count):
+            want_keyframe(shard, track, &track.layers[i], monotonic_us())
         wake(shard)
     unlock(&shard.lock)
     return DONE if track != NULL else UNKNOWN_HANDLE
@@ -262,10 +293,7 @@ cdef void detach(Subscription *subscription) noexcept nogil:
         subscription.next_subscriber.previous_subscriber = subscription.previous_subscriber
     subscription.source = NULL
     subscription.previous_subscriber = subscription.next_subscriber = NULL
-    if source.subscribers == NULL:
-        source.keyframe_wanted = False
-        if source.recovery != NULL:
-            recovery_stop(source.recovery)
+    watch(source)
 
 
 cdef void retire_subscription(Shard *shard, Subscription *subscription) noexcept nogil:
@@ -321,10 +349,40 @@ cdef Outcome set_source(
             if track.subscribers != NULL:
                 track.subscribers.previous_subscriber = subscription
             track.subscribers = subscription
-            if track.is_video and subscription.peer.selected and subscription.peer.send != NULL:
-                want_keyframe(shard, track, monotonic_us())
-                wake(shard)
+            watch(track)
+            ask_for(shard, subscription)
     unlock(&shard.lock)
     if outcome == DONE:
         pass_sending(shard)
     return outcome
+
+
+cdef void ask_for(Shard *shard, const Subscription *subscription) noexcept nogil:
+    """Have the video begin that it is to get, if its peer can receive. It has a source."""
+    cdef const Peer *peer = subscription.peer
+    if subscription.is_video and peer.selected and peer.send != NULL and waits(subscription):
+        want_start(shard, subscription, monotonic_us())
+        wake(shard)
+
+
+cdef Outcome set_layer(
+    Shard *shard, uint64_t handle, int spatial, int temporal
+) noexcept nogil:
+    cdef Subscription *subscription
+    control_lock(&shard.lock)
+    subscription = <Subscription *>slots_get(&shard.subscriptions, handle)
+    if subscription != NULL:
+        subscription.temporal = temporal
+        if subscription.spatial != spatial:
+            subscription.spatial = spatial
+            if spatial < 0:
+                subscription.flowing = False
+            if subscription.source != NULL:
+                watch(subscription.source)
+                ask_for(shard, subscription)
+    unlock(&shard.lock)
+    if subscription == NULL:
+        return UNKNOWN_HANDLE
+    if spatial < 0:
+        pass_sending(shard)
+    return DONE

@@ -48,6 +48,10 @@ cdef enum:
     # A browser with camera, screen and their simulcast layers and retransmissions uses
     # 14 SSRCs; each one costs libsrtp 0.4 KB, so that a hostile one may not have many more.
     STREAMS_MAX = 64
+    # Simulcast layers of one track; browsers send three.
+    LAYERS_MAX = 4
+    # Of spatial and temporal ids; more than any that is used.
+    LAYER_ID_MAX = 7
     # A Wi-Fi MTU; larger media datagrams are nobody's.
     RTP_MAX = 1500
     # Our own header extensions and SRTP's trailer on top of it.
@@ -127,7 +131,7 @@ cdef struct CacheEntry:
     uint64_t start                  # counts all bytes ever written
     bint kept                       # False: it had no payload
 
-# A track's last packets, decrypted, for all its subscribers (cache.pxd).
+# A layer's last packets, decrypted, for all its subscribers (cache.pxd).
 cdef struct Cache:
     uint64_t written
     CacheEntry entries[CACHE_PACKETS]    # by number modulo the span
@@ -139,7 +143,7 @@ cdef struct Missing:
     int64_t due_us                  # when to ask (again), or to give up
     int asked
 
-# What a video track is missing, and what it has (recovery.pyx): of the SSRC that is forwarded.
+# What a layer is missing, and what it has (recovery.pyx): of the SSRC that is forwarded.
 cdef struct Recovery:
     uint64_t stream_serial          # 0: nothing is followed
     int64_t highest
@@ -153,9 +157,10 @@ cdef struct Resent:
     int64_t sequence_ext
     int64_t sent_us
 
-# Packets of one track that arrived in one batch: forwarded together.
+# Packets of one layer that arrived in one batch: forwarded together.
 cdef struct Run:
     uint64_t track                  # handle: the track may go while the lock is released
+    int layer
     uint64_t stream_serial
     uint64_t serial
     int first
@@ -188,8 +193,9 @@ cdef struct Stream:
     Role role
     Track *track                    # NULL: not known (yet), or removed
     uint32_t repaired_ssrc          # of a RETRANSMISSION, as signalled; 0: not
+    int layer                       # of its track's, or that it repairs; -1: not known
     uint8_t rid_length
-    char rid[RID_MAX]               # the layer it is, or repairs
+    char rid[RID_MAX]               # what the layer is called
     uint8_t mid_length
     char mid[MID_MAX]               # as last seen in the extension
     int64_t seen_us
@@ -242,6 +248,21 @@ cdef struct Peer:
     uint64_t authentication_failures
     uint64_t replays
 
+# One simulcast layer of a track, or all of a track that has none (layers.pxd).
+cdef struct Layer:
+    Stream *active                  # the SSRC that is forwarded for it
+    Recovery *recovery              # NULL: sound
+    bint watched                    # by a subscriber, or one that is to switch to it
+    bint keyframe_wanted
+    uint64_t batch                  # run_index belongs to this batch
+    int run_index
+    int64_t seen_us                 # 0: no packet yet
+    uint64_t packets
+    uint64_t bytes
+    uint64_t keyframes
+    uint8_t rid_length              # 0: the track has no simulcast
+    char rid[RID_MAX]
+
 cdef struct Track:
     uint64_t handle
     Peer *peer
@@ -253,16 +274,12 @@ cdef struct Track:
     char mid[MID_MAX]
     uint32_t signalled_ssrc         # 0: none
     bint answers_nacks              # whether the publisher sends again what is asked for
-    Recovery *recovery              # NULL: sound
-    Stream *active                  # the SSRC that is forwarded
+    int layer_count                 # at least 1
+    Layer layers[LAYERS_MAX]        # lowest first
     Subscription *subscribers
-    bint keyframe_wanted
-    int64_t keyframe_asked_us
-    uint64_t batch                  # run_index belongs to this batch
-    int run_index
+    int64_t keyframe_asked_us       # of any layer
     uint64_t packets
     uint64_t bytes
-    uint64_t keyframes
     uint64_t plis_sent
     uint64_t nacks_sent
     uint64_t retransmissions
@@ -283,6 +300,9 @@ cdef struct Subscription:
     char mid[MID_MAX]
     uint32_t ssrc
     uint64_t run_serial             # the last run it was given
+    int spatial                     # the layer it is to get, of those there are; -1: none
+    int temporal
+    int layer                       # that it gets; good only while it is flowing
     # The one continuous stream that the subscriber sees
     bint flowing                    # False: the next packet that may start it, starts it
     uint64_t stream_serial          # the Stream that timestamp_shift belongs to

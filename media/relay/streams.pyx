@@ -9,6 +9,7 @@ whose track went stays known: libsrtp's replay window for it must not start anew
 from libc.stdint cimport uint8_t, uint32_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memcpy
+from media.relay.layers cimport layer_named
 from media.relay.linux cimport htonl
 from media.relay.state cimport (
     MEDIA,
@@ -104,7 +105,7 @@ cdef void attach_by_mid(Peer *peer, Stream *stream, const Packet *packet) noexce
     learn_rid(stream, packet)
     track = track_with_mid(peer, stream.mid, length)
     if track != NULL:
-        stream.track = track
+        attach(stream, track)
 
 
 cdef void learn_rid(Stream *stream, const Packet *packet) noexcept nogil:
@@ -114,6 +115,13 @@ cdef void learn_rid(Stream *stream, const Packet *packet) noexcept nogil:
     if 0 < length <= RID_MAX:
         memcpy(stream.rid, packet.data + packet.field_at[name], length)
         stream.rid_length = length
+        if stream.track != NULL:
+            stream.layer = layer_named(stream.track, stream)
+
+
+cdef void attach(Stream *stream, Track *track) noexcept nogil:
+    stream.track = track
+    stream.layer = layer_named(track, stream)
 
 
 cdef Stream *original_of(const Peer *peer, const Stream *retransmission) noexcept nogil:
@@ -121,13 +129,16 @@ cdef Stream *original_of(const Peer *peer, const Stream *retransmission) noexcep
 
     By SSRC where the offer said so, else by RID, else the track's only one.
     """
+    cdef const Track *track = retransmission.track
     cdef Stream *only = NULL
     cdef Stream *stream
     cdef int candidates = 0
     cdef int i
+    if track.layers[0].rid_length and retransmission.repaired_ssrc == 0:
+        return track.layers[retransmission.layer].active if retransmission.layer >= 0 else NULL
     for i in range(peer.stream_count):
         stream = peer.streams[i]
-        if stream.track != retransmission.track or stream.role != MEDIA:
+        if stream.track != track or stream.role != MEDIA:
             continue
         if retransmission.repaired_ssrc:
             if stream.ssrc == retransmission.repaired_ssrc:
@@ -157,7 +168,7 @@ cdef void attach_streams_of(Track *track) noexcept nogil:
             and stream.mid_length == track.mid_length
             and memcmp(stream.mid, track.mid, track.mid_length) == 0
         ):
-            stream.track = track
+            attach(stream, track)
 
 
 cdef void detach_streams_of(Track *track) noexcept nogil:

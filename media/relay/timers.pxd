@@ -2,7 +2,7 @@
 
 from libc.stdint cimport int64_t, uint64_t
 from media.relay.linux cimport atomic_read_i64, atomic_write_i64, write
-from media.relay.state cimport Shard, Track
+from media.relay.state cimport Layer, Shard, Track
 
 cdef enum:
     # Apart, per track: a keyframe costs a publisher several times an ordinary frame.
@@ -32,8 +32,10 @@ cdef inline void wake(Shard *shard) noexcept nogil:
     write(shard.wake_fd, &one, sizeof(one))
 
 
-cdef inline void want_keyframe(Shard *shard, Track *track, int64_t now_us) noexcept nogil:
+cdef inline void want_keyframe(
+    Shard *shard, const Track *track, Layer *layer, int64_t now_us
+) noexcept nogil:
     """Ask the publisher as soon as the interval allows, and again until a keyframe begins."""
     cdef int64_t due_us = track.keyframe_asked_us + KEYFRAME_INTERVAL_US
-    track.keyframe_wanted = True
+    layer.keyframe_wanted = True
     arm(shard, due_us if due_us > now_us else now_us)

@@ -24,6 +24,7 @@ class FakeTrack:
     mid: str
     ssrcs: tuple[int, ...]
     nack: bool
+    rids: tuple[str, ...] = ()
     forwarding: bool = True
 
 
@@ -35,6 +36,7 @@ class FakeSubscription:
     ssrc: int
     rtx_ssrc: int
     source: int | None = None
+    layer: tuple[int, int] = (7, 7)
 
 
 class FakeRelay:
@@ -103,9 +105,10 @@ class FakeRelay:
         rtx_ssrcs: Sequence[int] = (),  # noqa: ARG002
         *,
         nack: bool = False,
+        rids: Sequence[str] = (),
     ) -> int:
         handle = next(self._handles)
-        self.tracks[handle] = FakeTrack(peer, kind, mid, tuple(ssrcs), nack)
+        self.tracks[handle] = FakeTrack(peer, kind, mid, tuple(ssrcs), nack, tuple(rids))
         return handle
 
     def remove_track(self, track: int) -> None:
@@ -128,3 +131,6 @@ class FakeRelay:
     def set_source(self, subscription: int, track: int | None) -> None:
         assert track is None or track in self.tracks, "a stale track"
         self.subscriptions[subscription].source = track
+
+    def set_layer(self, subscription: int, spatial: int, temporal: int = 7) -> None:
+        self.subscriptions[subscription].layer = (spatial, temporal)

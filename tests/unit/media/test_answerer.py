@@ -381,13 +381,35 @@ def test_mixed_extension_headers_are_accepted_only_if_offered() -> None:
 # Simulcast
 
 
-def test_simulcast_is_read_in_order_but_not_accepted() -> None:
-    assert offered(SIMULCAST, "1").rids == ("q", "h", "f")
+def test_every_layer_of_a_simulcast_is_taken_in_the_offers_order() -> None:
     sdp, plan = answer(SIMULCAST)
-    assert "simulcast" not in sdp
-    assert "a=rid" not in sdp
-    assert plan.publications[1] == Publication("1", "video", (), (), nack=True)
+    text = section(sdp, "1")
+    assert lines(text, "a=rid:") == ["a=rid:q recv", "a=rid:h recv", "a=rid:f recv"]
+    assert lines(text, "a=simulcast:") == ["a=simulcast:recv q;h;f"]
+    assert "a=rid" not in section(sdp, "0")
+    assert plan.publications[1] == Publication("1", "video", (), (), True, ("q", "h", "f"))
     assert {"mid", "rid", "repaired_rid"} <= plan.extensions.keys()
+
+
+def test_layers_that_could_not_be_told_apart_are_not_taken() -> None:
+    sdp, plan = answer(edited(SIMULCAST, ("sdes:rtp-stream-id", "something-else")))
+    assert "simulcast" not in sdp
+    assert plan.publications[1].rids == ()
+
+
+def test_no_more_than_four_layers_are_taken() -> None:
+    six = "".join(f"a=rid:{number} send\r\n" for number in range(6))
+    sdp, plan = answer(
+        edited(SIMULCAST, ("a=simulcast:send q;h;f", f"{six}a=simulcast:send 0;1;2;3;4;5"))
+    )
+    assert "a=simulcast:recv 0;1;2;3\r\n" in sdp
+    assert plan.publications[1].rids == ("0", "1", "2", "3")
+
+
+def test_a_section_that_does_not_send_now_has_no_layers() -> None:
+    direction = lines(SIMULCAST.split("m=video")[1], "a=sendonly")[0]
+    sdp, _ = answer(edited(SIMULCAST, (direction, "a=inactive")))
+    assert "simulcast" not in sdp
 
 
 def test_a_paused_layer_is_a_layer_and_of_alternatives_the_first_counts() -> None:

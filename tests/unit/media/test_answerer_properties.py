@@ -39,6 +39,8 @@ _ANSWER_LINES = re.compile(
             rf"a=fmtp:{_NUMBER} {_PARAMETER}(?:;{_PARAMETER})*",
             rf"a=msid:person{_TOKEN} track|a=ssrc:[56]0\d\d cname:plumm",
             r"a=ssrc-group:FID 50(\d\d) 60\1",
+            r"a=rid:[0-9A-Za-z_-]{1,16} recv",
+            r"a=simulcast:recv [0-9A-Za-z_-]{1,16}(?:;[0-9A-Za-z_-]{1,16}){0,3}",
         ]
     ),
     re.ASCII,
@@ -65,6 +67,10 @@ def check_answer(offered: str, sdp: str, plan: Plan) -> None:
             assert (codec.payloadType in plan.codecs) != (codec.payloadType in plan.rtx)
     assert [each.rtp.muxId for each in parsed.media if each.direction == "recvonly"] == [
         publication.mid for publication in plan.publications
+    ]
+    taken = [publication.rids for publication in plan.publications if publication.rids]
+    assert [line for line in lines if line.startswith("a=simulcast:")] == [
+        f"a=simulcast:recv {';'.join(rids)}" for rids in taken
     ]
     assert {each.rtp.muxId for each in parsed.media if each.direction == "sendonly"} == set(
         plan.slots
