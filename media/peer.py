@@ -79,6 +79,10 @@ class Peer:
         self.receptions: dict[Seat, Reception] = {}
         """By seat: where the browser receives."""
 
+    @property
+    def state(self) -> PeerState:
+        return self._state
+
     def negotiate(self, offer: Offer, needed: Iterable[Seat] = ()) -> str:
         """Answer one offer of this connection, and make the relay follow it.
 

@@ -10,9 +10,8 @@ Each participant sees every other one in a seat, and a shared screen in one of i
 
 import asyncio
 import secrets
-from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Protocol, cast
 
@@ -21,19 +20,19 @@ import structlog
 from media.dtls import Certificate
 from media.errors import BadOffer, ConnectionClosed, StaleOffer
 from media.ice_lite import Address
-from media.news import Layers, Listener, Sections, TrackSlot, View
+from media.news import Listener, Sections, View
+from media.observer import Observer
 from media.offer import Offer, parse_offer
+from media.participant import Participant, Session
 from media.peer import Peer, PeerState
 from media.relay import DTLS, Relay
-from media.seats import KIND_OF, Seating, Source
+from media.seats import KIND_OF, Source
 
 log = structlog.get_logger(__name__)
 
 # Datagrams handled before other callbacks get the loop: a DTLS step takes 0.5 ms.
 _DATAGRAMS_A_TURN: Final = 16
 _CONSENT_CHECK_S: Final = 1.0
-# A client that keeps replacing its connection is told "closed" for the last few.
-_CLOSED_CONNECTIONS_KEPT: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,53 +51,6 @@ class Clock(Protocol):
         """Seconds on a clock that never jumps."""
 
 
-@dataclass(slots=True)
-class _Participant:
-    """One person in a session; outlives the connections that come and go."""
-
-    id: str
-    connection: str | None = None
-    last_seq: int = -1
-    peer: Peer | None = None
-    closed_connections: deque[str] = field(
-        default_factory=lambda: deque(maxlen=_CLOSED_CONNECTIONS_KEPT)
-    )
-    mids: dict[Source, str] = field(default_factory=dict)  # source -> section that carries it
-    # Sources that may not flow. A screen that nobody was told of is not shown.
-    silenced: set[Source] = field(default_factory=lambda: {"screen"})
-    seating: Seating = field(default_factory=Seating)
-    fed: dict[int, int | None] = field(default_factory=dict)  # subscription -> track feeding it
-    paused: frozenset[int] = frozenset()  # subscriptions held back, its connection being weak
-    told: Sections | None = None
-    views: tuple[View, ...] | None = None  # None: its page has not said what it shows
-    layers: Layers | None = None  # what of its pictures is watched; None: it was not told yet
-
-    @property
-    def shares_screen(self) -> bool:
-        return "screen" not in self.silenced
-
-    def track(self, source: Source) -> int | None:
-        if self.peer is None or source not in self.mids:
-            return None
-        sent = self.peer.sent.get(self.mids[source])
-        return None if sent is None else sent.track
-
-    def sections(self) -> Sections:
-        receptions = {} if self.peer is None else self.peer.receptions
-        # Sections are asked for by their number: those that are there and those that lack.
-        seats = {*receptions, *self.seating.needed()}
-        tracks = tuple(
-            TrackSlot(reception.mid, shown, seat.source, reception.subscription in self.paused)
-            for seat, reception in receptions.items()
-            if (shown := self.seating.shown(seat)) is not None
-        )
-        audios = sum(seat.kind == "audio" for seat in seats)
-        return Sections(audios, len(seats) - audios, tracks)
-
-
-_Session = dict[str, _Participant]
-
-
 class Sfu:
     """All sessions of this process. Made by `await Sfu.start(…)`, ended by `await close()`."""
 
@@ -110,7 +62,8 @@ class Sfu:
         self._listener = listener
         self._clock = clock
         self._certificate = Certificate.generateCertificate()
-        self._sessions: dict[str, _Session] = {}
+        self._sessions: dict[str, Session] = {}
+        self._observer = Observer(relay, self._sessions, listener, clock)
         self._peers: dict[int, Peer] = {}
         self._closing: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
@@ -152,6 +105,7 @@ class Sfu:
         for session in list(self._sessions):
             self.close_session(session)
         self._consent_timer.cancel()
+        self._observer.stop()
         if self._closing:
             await asyncio.wait(self._closing)
         self._loop.remove_reader(self._relay.fileno())
@@ -167,7 +121,7 @@ class Sfu:
         members = self._sessions.setdefault(session, {})
         member = members.get(participant)
         if member is None:
-            member = _Participant(participant)
+            member = Participant(participant)
             for other in members.values():
                 other.seating.add(participant)
                 member.seating.add(other.id)
@@ -274,7 +228,7 @@ class Sfu:
     # Connections
 
     def _replace_connection(
-        self, session: str, member: _Participant, connection: str, offer: Offer
+        self, session: str, member: Participant, connection: str, offer: Offer
     ) -> str:
         """Answer the first offer of a new connection; the one before ends once it is accepted."""
         peer = Peer(
@@ -305,7 +259,7 @@ class Sfu:
         task.add_done_callback(self._closing.discard)
 
     def _peer_changed(
-        self, session: str, member: _Participant, connection: str, state: PeerState
+        self, session: str, member: Participant, connection: str, state: PeerState
     ) -> None:
         if member.connection == connection:
             self._listener.media_changed(session, member.id, state)
@@ -338,13 +292,13 @@ class Sfu:
 
     # Routing
 
-    def _member(self, session: str, participant: str) -> _Participant:
+    def _member(self, session: str, participant: str) -> Participant:
         member = self._sessions.get(session, {}).get(participant)
         if member is None:
             raise ConnectionClosed(participant)
         return member
 
-    def _apply_forwarding(self, member: _Participant, source: Source) -> None:
+    def _apply_forwarding(self, member: Participant, source: Source) -> None:
         track = member.track(source)
         if track is not None:
             self._relay.set_forwarding(track, source not in member.silenced)
@@ -364,7 +318,7 @@ class Sfu:
                 self._listener.sections_changed(session, viewer.id, sections)
 
 
-def _wanted_feeds(viewer: _Participant, members: _Session) -> Iterator[tuple[int, int | None]]:
+def _wanted_feeds(viewer: Participant, members: Session) -> Iterator[tuple[int, int | None]]:
     """(subscription, track that should feed it) for each seat of the viewer's."""
     if viewer.peer is None:
         return

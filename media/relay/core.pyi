@@ -201,7 +201,7 @@ class Relay:
         """
     def peer_stats(self, peer: int) -> dict[str, int]:
         """packets_in, bytes_in, packets_out, bytes_out, authentication_failures, replays,
-        addresses, ssrcs."""
+        addresses, ssrcs, round_trip_us (-1: not known; of its last receiver report)."""
     def track_stats(self, track: int) -> dict[str, int]:
         """packets, bytes, lost, jitter (clock units), keyframes, plis_sent, nacks_sent,
         retransmissions_received, recovered, given_up, age_ms.
@@ -212,6 +212,9 @@ class Relay:
     def layer_stats(self, track: int) -> list[dict[str, int]]:
         """packets, bytes, age_ms (-1: never), keyframes of each layer, lowest first, since the
         track was added. They count what arrives, whether or not somebody gets it."""
+    def audio_levels(self, tracks: Sequence[int]) -> list[int]:
+        """The loudest level of each track since it was last asked for here, by its audio_level
+        extension: 0 (full scale) to 127 dB below; 127 where nothing came, or is forwarded."""
     def subscription_stats(self, subscription: int) -> dict[str, int]:
         """packets, bytes, dropped, nacks_received, retransmissions_sent, fraction_lost (of 256),
         round_trip_us (-1: not known), layer (that flows now; -1: none)."""

@@ -285,6 +285,7 @@ cdef struct Track:
     uint64_t retransmissions
     uint64_t recovered
     uint64_t given_up
+    uint8_t loudness                # of its sound since it was asked for: 127 full scale, 0 none
     int64_t seen_us                 # 0: no packet yet
 
 cdef struct Subscription:

@@ -15,6 +15,8 @@ class FakePeer:
     bound: set[Address] = field(default_factory=set)
     selected: Address | None = None
     keys: tuple[str, bytes, bytes] | None = None
+    packets_in: int = 0
+    round_trip_us: int = -1
 
 
 @dataclass
@@ -26,6 +28,10 @@ class FakeTrack:
     nack: bool
     rids: tuple[str, ...] = ()
     forwarding: bool = True
+    level: int = 127
+    packets: int = 0
+    lost: int = 0
+    jitter: int = 0
 
 
 @dataclass
@@ -37,6 +43,8 @@ class FakeSubscription:
     rtx_ssrc: int
     source: int | None = None
     layer: tuple[int, int] = (7, 7)
+    packets: int = 0
+    fraction_lost: int = 0
 
 
 class FakeRelay:
@@ -134,3 +142,20 @@ class FakeRelay:
 
     def set_layer(self, subscription: int, spatial: int, temporal: int = 7) -> None:
         self.subscriptions[subscription].layer = (spatial, temporal)
+
+    # Figures: what a test put there
+
+    def audio_levels(self, tracks: Sequence[int]) -> list[int]:
+        return [self.tracks[track].level for track in tracks]
+
+    def peer_stats(self, peer: int) -> dict[str, int]:
+        held = self.peers[peer]
+        return {"packets_in": held.packets_in, "round_trip_us": held.round_trip_us}
+
+    def track_stats(self, track: int) -> dict[str, int]:
+        held = self.tracks[track]
+        return {"packets": held.packets, "lost": held.lost, "jitter": held.jitter}
+
+    def subscription_stats(self, subscription: int) -> dict[str, int]:
+        held = self.subscriptions[subscription]
+        return {"packets": held.packets, "fraction_lost": held.fraction_lost}

@@ -225,7 +225,10 @@ async def test_the_subscribers_report_gives_loss_and_round_trip_time(call: Call)
     report = receiver_report(1, SLOT, fraction=64, last_report=MIDDLE, delay=int(held * 65536))
     call.bob.send_rtcp(report)
     await eventually(lambda: call.relay.subscription_stats(call.slot)["fraction_lost"] == 64)
-    assert 0 <= call.relay.subscription_stats(call.slot)["round_trip_us"] < 1_000_000
+    round_trip_us = call.relay.subscription_stats(call.slot)["round_trip_us"]
+    assert 0 <= round_trip_us < 1_000_000
+    assert call.relay.peer_stats(call.bob.peer)["round_trip_us"] == max(round_trip_us, 1)
+    assert call.relay.peer_stats(call.alice.peer)["round_trip_us"] == -1
 
 
 async def test_a_report_about_an_older_sender_report_changes_no_round_trip_time(
