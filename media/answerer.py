@@ -27,13 +27,12 @@ _EXTENSIONS = {
 # Its frame numbers would jump when a slot's source changes.
 _NOT_DOWNLINK = ("dependency_descriptor",)
 
-# Both browsers need transport-cc in audio and in video for the sender's bandwidth estimate.
-_UPLINK_FEEDBACK = {
+# Both ways: as senders both browsers need transport-cc in audio and in video for their estimate;
+# as receivers they tell what arrived, which the relay's estimate needs.
+_FEEDBACK = {
     "audio": ("transport-cc",),
     "video": ("transport-cc", "ccm fir", "nack", "nack pli"),
 }
-# Not transport-cc: without it browsers tell what they can receive (REMB).
-_DOWNLINK_FEEDBACK = {"audio": (), "video": ("ccm fir", "nack", "nack pli")}
 
 # Simulcast layers of a section that are taken, as many as the relay can tell apart.
 _MAX_LAYERS = 4
@@ -181,7 +180,7 @@ def _accept(offered: OfferedSection, slot: Slot | None) -> _Section:
         direction="recvonly" if offered.sends else "sendonly" if slot else "inactive",
         slot=slot,
         extensions=extensions,
-        feedback=(_DOWNLINK_FEEDBACK if downlink else _UPLINK_FEEDBACK)[offered.kind],
+        feedback=_FEEDBACK[offered.kind],
         rtx={codec.rtx: codec.payload_type for codec in offered.codecs if codec.rtx is not None},
         rids=offered.rids[:_MAX_LAYERS] if layered else (),
     )

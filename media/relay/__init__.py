@@ -11,6 +11,7 @@ from media.relay.core import (
     VP9,
     Address,
     Datagram,
+    Downlink,
     Relay,
     RelayError,
 )
@@ -26,6 +27,7 @@ __all__ = [
     "VP9",
     "Address",
     "Datagram",
+    "Downlink",
     "Relay",
     "RelayError",
 ]

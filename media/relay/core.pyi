@@ -33,6 +33,40 @@ class RelayError(Exception):
 
     code: str
 
+class Downlink(NamedTuple):
+    """What is known of the way to a peer: totals since it was added, unless said otherwise.
+
+    sent_bytes: everything that was sent, with 28 bytes of IP and UDP headers each;
+        padding_bytes of them were in probes.
+    From transport-wide feedback, all 0 where none comes:
+    arrived_packets, arrived_bytes, lost_packets: RTP, what it said of each; a packet that
+        was taken for lost and came moves over. What a lost message told of is in neither.
+    arrival_us: how long arrived_bytes took to arrive, by the peer's clock.
+    delay_us: the sum over arrived_packets of how much longer each was on its way than the
+        first one; negative where the first one was slow.
+    feedbacks: messages.
+    probes: clusters whose result is known; probe_bits_per_second: at what rate the last arrived.
+    From REMB: estimate (bit/s, the last one) and estimates (how many came).
+    From receiver reports: blocks about what the peer receives, the sum of their
+        fraction_lost (of 256), and round_trip_us (the last one; 0: not known).
+    """
+
+    sent_bytes: int
+    padding_bytes: int
+    arrived_packets: int
+    arrived_bytes: int
+    lost_packets: int
+    arrival_us: int
+    delay_us: int
+    feedbacks: int
+    probes: int
+    probe_bits_per_second: int
+    estimate: int
+    estimates: int
+    blocks: int
+    fraction_lost: int
+    round_trip_us: int
+
 class Datagram(NamedTuple):
     """One packet that is not media, for Python to answer.
 
@@ -184,13 +218,28 @@ class Relay:
         keyframe of its layer or a lower one.
         """
 
+    # Rates
+    def downlink(self, peer: int) -> Downlink:
+        """What is known of the way to this peer. Cheap: a microsecond."""
+    def probe(self, peer: int, bits_per_second: int, duration_ms: int) -> None:
+        """See whether that rate arrives: for so long (1..1000 ms) padding fills up what media
+        leaves of it. Each goes out at the next 5 ms.
+
+        The result is in downlink() once feedback has told of all of it. A new probe takes the
+        place of one that is not over. Nothing is sent to a peer that agreed on no RTX, has no
+        video slot or no transport-wide numbers.
+        """
+    def cap(self, track: int, bits_per_second: int | None) -> None:
+        """Tell the publisher of this track to send at most so much, everything it sends
+        together (REMB): at once, and again every second. None lifts it."""
+
     # Figures
     def stats(self) -> dict[str, int]:
         """Totals since start: packets and bytes in and out, a counter per reason of a drop.
 
         packets_in, bytes_in, packets_out, bytes_out, stun_up, dtls_up, rtp_in, rtcp_in,
-        padding_only, offload_refused, and dropped_*: protocol, stun, ufrag, unbound, oversize,
-        ring_full, no_keys, authentication, replay, malformed, ssrc_limit, unknown_ssrc,
+        padding_only, probes_sent, offload_refused, and dropped_*: protocol, stun, ufrag, unbound,
+        oversize, ring_full, no_keys, authentication, replay, malformed, ssrc_limit, unknown_ssrc,
         other_ssrc, duplicate, muted, payload_type, waiting_keyframe, late, protect, send,
         receive_buffer.
         Loss from publishers: nacks_sent (numbers asked for, each time), retransmissions_received

@@ -18,7 +18,7 @@ from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.stdint cimport int64_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
-from media.relay cimport loop, peers, routing, state, verbs
+from media.relay cimport downlinks, loop, peers, routing, state, verbs
 from media.relay.arguments cimport (
     is_video,
     pack_address,
@@ -29,6 +29,7 @@ from media.relay.arguments cimport (
     unpack_address,
 )
 from media.relay.counters cimport COUNTERS
+from media.relay.history cimport history_init
 from media.relay.linux cimport (
     AF_INET,
     EFD_CLOEXEC,
@@ -52,6 +53,7 @@ from media.relay.reception cimport Reception, reception_lost
 from media.relay.ring cimport Slot, ring_oldest, ring_pop
 from media.relay.state cimport (
     FeedbackLog,
+    History,
     LAYERS_MAX,
     LAYER_ID_MAX,
     Negotiated,
@@ -105,6 +107,7 @@ COUNTER_NAMES = (
     "nacks_received",
     "retransmissions_sent",
     "padding_only",
+    "probes_sent",
     "dropped_protocol",
     "dropped_stun",
     "dropped_ufrag",
@@ -138,6 +141,24 @@ class RelayError(Exception):
     def __init__(self, code, message):
         super().__init__(f"{code}: {message}")
         self.code = code
+
+
+class Downlink(NamedTuple):
+    sent_bytes: int
+    padding_bytes: int
+    arrived_packets: int
+    arrived_bytes: int
+    lost_packets: int
+    arrival_us: int
+    delay_us: int
+    feedbacks: int
+    probes: int
+    probe_bits_per_second: int
+    estimate: int
+    estimates: int
+    blocks: int
+    fraction_lost: int
+    round_trip_us: int
 
 
 class Datagram(NamedTuple):
@@ -334,15 +355,21 @@ cdef class Relay:
         cdef Shard *shard = self._here()
         cdef Negotiated negotiated
         cdef FeedbackLog *log = NULL
+        cdef History *history = NULL
         cdef verbs.Outcome outcome
         pack_negotiated(payload_types, rtx, extensions, &negotiated)
         if negotiated.extension_ids[TWCC]:
             log = <FeedbackLog *>calloc(1, sizeof(FeedbackLog))
-            if log == NULL:
+            history = <History *>calloc(1, sizeof(History))
+            if log == NULL or history == NULL:
+                free(log)
+                free(history)
                 raise MemoryError
+            history_init(history)
         with nogil:
-            outcome = peers.configure_peer(shard, peer, &negotiated, &log)
+            outcome = peers.configure_peer(shard, peer, &negotiated, &log, &history)
             free(log)
+            free(history)
         _done(outcome)
 
     def remove_peer(self, uint64_t peer):
@@ -508,6 +535,52 @@ cdef class Relay:
             raise ValueError(f"layers are 0..{LAYER_ID_MAX}, not {spatial} and {temporal}")
         with nogil:
             outcome = routing.set_layer(shard, subscription, spatial, temporal)
+        _done(outcome)
+
+    # Rates
+
+    def downlink(self, uint64_t peer):
+        cdef Shard *shard = self._here()
+        cdef downlinks.Figures figures
+        cdef verbs.Outcome outcome
+        with nogil:
+            outcome = downlinks.figures_of(shard, peer, &figures)
+        _done(outcome)
+        return Downlink(
+            figures.sent_bytes,
+            figures.padding_bytes,
+            figures.arrived_packets,
+            figures.arrived_bytes,
+            figures.lost_packets,
+            figures.arrival_us,
+            figures.delay_us,
+            figures.feedbacks,
+            figures.probes,
+            figures.probe_bits_a_second,
+            figures.estimate,
+            figures.estimates,
+            figures.blocks,
+            figures.fraction_lost,
+            figures.round_trip_us,
+        )
+
+    def probe(self, uint64_t peer, int64_t bits_per_second, int duration_ms):
+        cdef Shard *shard = self._here()
+        cdef verbs.Outcome outcome
+        if not 0 < bits_per_second <= downlinks.RATE_MAX or not 0 < duration_ms <= 1000:
+            raise ValueError(f"no probe: {bits_per_second} bit/s for {duration_ms} ms")
+        with nogil:
+            outcome = downlinks.probe(shard, peer, bits_per_second, duration_ms)
+        _done(outcome)
+
+    def cap(self, uint64_t track, bits_per_second):
+        cdef Shard *shard = self._here()
+        cdef int64_t rate = 0 if bits_per_second is None else bits_per_second
+        cdef verbs.Outcome outcome
+        if bits_per_second is not None and not 0 < rate <= downlinks.RATE_MAX:
+            raise ValueError(f"no cap: {bits_per_second} bit/s")
+        with nogil:
+            outcome = downlinks.cap(shard, track, rate)
         _done(outcome)
 
     # Figures

@@ -16,6 +16,7 @@ cdef enum:
     NACKS_RECEIVED
     RETRANSMISSIONS_SENT
     PADDING_ONLY
+    PROBES_SENT
     # Dropped before a peer was known
     DROPPED_PROTOCOL
     DROPPED_STUN

@@ -11,8 +11,9 @@ from media.relay.forward cimport flush
 from media.relay.layers cimport is_alive
 from media.relay.linux cimport atomic_write_i64
 from media.relay.outgoing cimport send
+from media.relay.probing cimport go_on_probing
 from media.relay.recovery cimport recovery_due
-from media.relay.rtcp cimport RELAY_SSRC, write_nack, write_pli, write_receiver_report
+from media.relay.rtcp cimport RELAY_SSRC, write_nack, write_pli, write_receiver_report, write_remb
 from media.relay.state cimport (
     Layer,
     MISSING_MAX,
@@ -23,7 +24,7 @@ from media.relay.state cimport (
     Stream,
     Track,
 )
-from media.relay.timers cimport KEYFRAME_INTERVAL_US, arm
+from media.relay.timers cimport KEYFRAME_INTERVAL_US, arm, on_grid
 from media.relay.twcc cimport feedback_waits, feedback_write
 from media.relay.udp cimport reserve
 
@@ -32,6 +33,7 @@ cdef enum:
     ROUND_TRIP_GUESS_US = 80000
     ANSWER_US = 20000
     ASK_AGAIN_MAX_US = 500000
+    CAP_INTERVAL_US = 1000000
 
 
 cdef void give_feedback(Shard *shard) noexcept nogil:
@@ -49,6 +51,8 @@ cdef void give_feedback(Shard *shard) noexcept nogil:
             give_transport_feedback(shard, peer)
             ask_for_missing(shard, peer)
             ask_for_keyframes(shard, peer)
+            tell_cap(shard, peer)
+            go_on_probing(shard, peer)
         i += 1
 
 
@@ -165,6 +169,26 @@ cdef void ask_for_keyframe(
     cdef const Stream *stream = track.layers[index].active
     cdef uint32_t ssrc = stream.ssrc if stream != NULL else track.signalled_ssrc
     protect_and_send(shard, peer, <int>write_pli(reserve(&shard.sender), ssrc))
+
+
+cdef void tell_cap(Shard *shard, Peer *peer) noexcept nogil:
+    """The most that the peer is to send, at once and then again: a message may get lost."""
+    if peer.cap.due_us == 0:
+        return
+    if is_full(shard):
+        arm(shard, shard.now_us)
+        return
+    if peer.cap.due_us <= shard.now_us:
+        protect_and_send(
+            shard,
+            peer,
+            <int>write_remb(reserve(&shard.sender), peer.cap.bits_a_second, peer.cap.media_ssrc),
+        )
+        if peer.cap.repeats > 0:
+            peer.cap.repeats -= 1
+        peer.cap.due_us = on_grid(shard.now_us + CAP_INTERVAL_US) if peer.cap.repeats else 0
+    if peer.cap.due_us:
+        arm(shard, peer.cap.due_us)
 
 
 cdef void protect_and_send(Shard *shard, Peer *peer, int length) noexcept nogil:

@@ -21,7 +21,7 @@ from media.relay.counters cimport (
 from media.relay.layers cimport may_begin, wanted_layer, watch
 from media.relay.linux cimport pthread_mutex_lock, pthread_mutex_unlock
 from media.relay.locks cimport relay_lock, unlock
-from media.relay.outgoing cimport send, subscriber_payload_type
+from media.relay.outgoing cimport send, send_rtp, subscriber_payload_type
 from media.relay.placing cimport placing_restart, placing_skip, placing_take
 from media.relay.rtcp cimport write_sender_report
 from media.relay.rtp cimport write_rtp
@@ -177,7 +177,7 @@ cdef void forward_packet(
     if shard.srtp.protect(peer.send, out, &length) != 0:
         drop(shard, subscription, DROPPED_PROTECT)
         return
-    send(shard, peer, length)
+    send_rtp(shard, peer, length)
     subscription.packets += 1
     subscription.payload_bytes += packet.payload_length
     # What is sent again is at most what was sent once; the cache holds no more than this.

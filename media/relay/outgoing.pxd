@@ -1,6 +1,7 @@
 # What every packet to a subscriber needs.
 
 from media.relay.counters cimport BYTES_OUT, PACKETS_OUT
+from media.relay.history cimport history_note
 from media.relay.state cimport NO_FAMILY, Packet, Peer, Shard, Subscription
 from media.relay.udp cimport commit
 
@@ -45,3 +46,10 @@ cdef inline void send(Shard *shard, Peer *peer, int length) noexcept nogil:
     shard.counters[BYTES_OUT] += length
     peer.packets_out += 1
     peer.bytes_out += length
+
+
+cdef inline void send_rtp(Shard *shard, Peer *peer, int length) noexcept nogil:
+    """The same for RTP, which carries the peer's next transport-wide number."""
+    if peer.history != NULL:
+        history_note(peer.history, length, shard.now_us)
+    send(shard, peer, length)

@@ -1,7 +1,7 @@
 # Verbs on peers. Each takes the lock itself and lets go of it before it returns.
 
 from libc.stdint cimport uint64_t
-from media.relay.state cimport Address, FeedbackLog, Negotiated, Shard, srtp_t
+from media.relay.state cimport Address, FeedbackLog, History, Negotiated, Shard, srtp_t
 from media.relay.verbs cimport Outcome
 
 cdef bint init_shard(Shard *shard) noexcept nogil
@@ -9,7 +9,11 @@ cdef void free_shard(Shard *shard) noexcept nogil
 
 cdef uint64_t add_peer(Shard *shard) noexcept nogil
 cdef Outcome configure_peer(
-    Shard *shard, uint64_t handle, const Negotiated *negotiated, FeedbackLog **log
+    Shard *shard,
+    uint64_t handle,
+    const Negotiated *negotiated,
+    FeedbackLog **log,
+    History **history,
 ) noexcept nogil
 cdef Outcome remove_peer(Shard *shard, uint64_t handle) noexcept nogil
 cdef Outcome expect(

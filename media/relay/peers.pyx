@@ -19,6 +19,7 @@ from media.relay.state cimport (
     Address,
     Binding,
     FeedbackLog,
+    History,
     Negotiated,
     Peer,
     Shard,
@@ -104,15 +105,20 @@ cdef uint64_t add_peer(Shard *shard) noexcept nogil:
 
 
 cdef Outcome configure_peer(
-    Shard *shard, uint64_t handle, const Negotiated *negotiated, FeedbackLog **log
+    Shard *shard,
+    uint64_t handle,
+    const Negotiated *negotiated,
+    FeedbackLog **log,
+    History **history,
 ) noexcept nogil:
-    """log: an empty one to keep if the peer needs one, NULL if it is to have none.
+    """log, history: empty ones to keep if the peer needs them, NULL if it is to have none.
 
-    What is left in `log` is the caller's to free.
+    What is left in them is the caller's to free.
     """
     cdef Peer *peer
     cdef Subscription *subscription
     cdef FeedbackLog *unused = log[0]
+    cdef History *unused_history = history[0]
     control_lock(&shard.lock)
     peer = <Peer *>slots_get(&shard.peers, handle)
     if peer != NULL:
@@ -120,12 +126,16 @@ cdef Outcome configure_peer(
         if log[0] == NULL or peer.feedback == NULL:
             unused = peer.feedback
             peer.feedback = log[0]
+        if history[0] == NULL or peer.history == NULL:
+            unused_history = peer.history
+            peer.history = history[0]
         subscription = peer.subscriptions
         while subscription != NULL:
             subscription.codec.family = 0
             subscription = subscription.next
     unlock(&shard.lock)
     log[0] = unused
+    history[0] = unused_history
     return DONE if peer != NULL else UNKNOWN_HANDLE
 
 
@@ -161,6 +171,7 @@ cdef void free_peer(Shard *shard, Peer *peer) noexcept nogil:
     for i in range(peer.stream_count):
         free(peer.streams[i])
     free(peer.feedback)
+    free(peer.history)
     if peer.receive != NULL:
         shard.srtp.deallocate(peer.receive)
     if peer.send != NULL:

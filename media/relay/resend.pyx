@@ -12,7 +12,7 @@ Sources: RFC 4585, 6.2.1 (NACK); RFC 4588, 4 (RTX).
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
 from media.relay.cache cimport cache_find
 from media.relay.counters cimport DROPPED_PROTECT, NACKS_RECEIVED, RETRANSMISSIONS_SENT
-from media.relay.outgoing cimport send, subscriber_payload_type
+from media.relay.outgoing cimport send_rtp, subscriber_payload_type
 from media.relay.placing cimport placing_position
 from media.relay.rtp cimport write_rtx
 from media.relay.state cimport (
@@ -112,7 +112,7 @@ cdef bint write_and_send(
     if shard.srtp.protect(peer.send, out, &length) != 0:
         shard.counters[DROPPED_PROTECT] += 1
         return False
-    send(shard, peer, length)
+    send_rtp(shard, peer, length)
     shard.counters[RETRANSMISSIONS_SENT] += 1
     subscription.retransmissions_sent += 1
     return True

@@ -15,6 +15,9 @@ cdef size_t write_sender_report(
     uint8_t *out, const Subscription *subscription, const Stream *stream
 ) noexcept nogil
 cdef size_t write_receiver_report(uint8_t *out, Peer *peer, int64_t now_us) noexcept nogil
+cdef size_t write_remb(
+    uint8_t *out, int64_t bits_a_second, uint32_t media_ssrc
+) noexcept nogil
 cdef size_t write_pli(uint8_t *out, uint32_t media_ssrc) noexcept nogil
 cdef size_t write_nack(
     uint8_t *out, uint32_t media_ssrc, const int64_t *numbers, int count

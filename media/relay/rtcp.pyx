@@ -2,11 +2,13 @@
 """RTCP: what a peer's packets mean, and the packets that the relay writes.
 
 Nothing is passed on as it came: the relay is the receiver of its publishers and the sender
-of its subscribers. REMB is left unanswered.
-Sources: RFC 3550, 6.4 (reports); RFC 4585, 6.2.1 (NACK), 6.3.1 (PLI); RFC 5104, 4.3.1 (FIR).
+of its subscribers.
+Sources: RFC 3550, 6.4 (reports); RFC 4585, 6.2.1 (NACK), 6.3.1 (PLI); RFC 5104, 4.3.1 (FIR);
+draft-alvestrand-rmcat-remb-03, 2.2 (REMB).
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t
+from media.relay.acknowledged cimport read_transport_feedback
 from media.relay.counters cimport DROPPED_MALFORMED
 from media.relay.layers cimport want_start
 from media.relay.reception cimport reception_fraction_lost, reception_lost
@@ -23,6 +25,9 @@ cdef enum:
     NACK = 1
     PLI = 1
     FIR = 4
+    TRANSPORT_WIDE = 15
+    APPLICATION = 15
+    REMB = 0x52454D42               # its name in ASCII
     BLOCK = 24
 
 
@@ -52,11 +57,16 @@ cdef Stream *read_rtcp(
         elif kind == TRANSPORT_FEEDBACK and size >= 12:
             if count == NACK:
                 read_nack(shard, peer, data + at, size)
+            elif count == TRANSPORT_WIDE and peer.history != NULL:
+                if not read_transport_feedback(peer.history, data + at + 12, size - 12):
+                    shard.counters[DROPPED_MALFORMED] += 1
         elif kind == PAYLOAD_FEEDBACK and size >= 12:
             if count == PLI:
                 read_keyframe_request(shard, peer, get32(data + at + 8))
             elif count == FIR:
                 read_fir(shard, peer, data + at + 12, size - 12)
+            elif count == APPLICATION and size >= 20 and get32(data + at + 12) == REMB:
+                read_remb(peer, data + at + 16)
         at += size
     return reported
 
@@ -98,6 +108,8 @@ cdef void read_blocks(
         subscription = find_subscription(peer, get32(data))
         if subscription != NULL:
             subscription.fraction_lost = data[4]
+            peer.blocks += 1
+            peer.fraction_lost += data[4]
             last_report = get32(data + 16)
             if last_report and last_report == subscription.report_ntp_middle:
                 delay_us = (<int64_t>get32(data + 20) * 1000000) >> 16
@@ -131,6 +143,18 @@ cdef void read_fir(Shard *shard, Peer *peer, const uint8_t *data, size_t length)
         read_keyframe_request(shard, peer, get32(data))
         data += 8
         length -= 8
+
+
+cdef void read_remb(Peer *peer, const uint8_t *data) noexcept nogil:
+    """data: a count of SSRCs, and the rate as 6 bits of exponent and 18 of mantissa.
+
+    What it is about does not matter: it tells what the whole connection carries.
+    """
+    cdef uint32_t word = get32(data)
+    cdef int exponent = (word >> 18) & 0x3F
+    # 44: what does not fit into 62 bits is no limit.
+    peer.estimate = <int64_t>(word & 0x3FFFF) << min(exponent, 44)
+    peer.estimates += 1
 
 
 cdef size_t write_sender_report(
@@ -185,6 +209,24 @@ cdef size_t write_receiver_report(uint8_t *out, Peer *peer, int64_t now_us) noex
     put16(out + 2, <uint32_t>(1 + 6 * count))
     put32(out + 4, RELAY_SSRC)
     return <size_t>(8 + BLOCK * count)
+
+
+cdef size_t write_remb(
+    uint8_t *out, int64_t bits_a_second, uint32_t media_ssrc
+) noexcept nogil:
+    """Rounded down to what 18 bits of mantissa can say. 24 bytes."""
+    cdef uint32_t exponent = 0
+    while bits_a_second >> exponent > 0x3FFFF:
+        exponent += 1
+    out[0] = 0x80 | APPLICATION
+    out[1] = PAYLOAD_FEEDBACK
+    put16(out + 2, 5)
+    put32(out + 4, RELAY_SSRC)
+    put32(out + 8, 0)
+    put32(out + 12, REMB)
+    put32(out + 16, (<uint32_t>1 << 24) | (exponent << 18) | <uint32_t>(bits_a_second >> exponent))
+    put32(out + 20, media_ssrc)
+    return 24
 
 
 cdef size_t write_pli(uint8_t *out, uint32_t media_ssrc) noexcept nogil:

@@ -21,4 +21,7 @@ cdef size_t write_rtx(
     uint32_t timestamp,
     uint32_t send_time,
 ) noexcept nogil
+cdef size_t write_padding(
+    uint8_t *out, const Subscription *subscription, uint8_t payload_type, uint32_t send_time
+) noexcept nogil
 cdef bint unwrap_rtx(Packet *packet, uint8_t payload_type, uint32_t ssrc) noexcept nogil

@@ -15,6 +15,7 @@ from media.relay.state cimport (
     Packet,
     Peer,
     Subscription,
+    TWCC,
     VIDEO_ORIENTATION,
 )
 from media.relay.wire cimport get16, get32, put16, put24, put32
@@ -22,6 +23,7 @@ from media.relay.wire cimport get16, get32, put16, put24, put32
 cdef enum:
     ONE_BYTE_FORM = 0xBEDE
     TWO_BYTE_FORM = 0x1000          # the low four bits belong to the application
+    PADDING = 255                   # its length is one byte (RFC 3550, 5.1)
 
 
 cdef bint parse_rtp(Packet *packet, size_t length, const uint8_t *extension_names) noexcept nogil:
@@ -160,6 +162,29 @@ cdef size_t write_rtx(
     return at + 2 + packet.payload_length
 
 
+cdef size_t write_padding(
+    uint8_t *out, const Subscription *subscription, uint8_t payload_type, uint32_t send_time
+) noexcept nogil:
+    """Write the subscription's next retransmission, one that repeats nothing.
+
+    It has as much padding as one packet can say that it has.
+    """
+    cdef size_t at
+    cdef Packet nothing
+    memset(&nothing, 0, sizeof(nothing))
+    nothing.data = out
+    out[0] = 0x80
+    out[1] = payload_type
+    put16(out + 2, subscription.rtx_sequence)
+    put32(out + 4, subscription.last_timestamp)
+    put32(out + 8, subscription.rtx_ssrc)
+    at = write_extensions(out, 12, &nothing, subscription, send_time)
+    out[0] |= 0x20
+    memset(out + at, 0, PADDING - 1)
+    out[at + PADDING - 1] = PADDING
+    return at + PADDING
+
+
 cdef bint unwrap_rtx(Packet *packet, uint8_t payload_type, uint32_t ssrc) noexcept nogil:
     """Turn a retransmission into the packet it repeats; False: it repeats none, as probes do."""
     if packet.payload_length < 2:
@@ -202,8 +227,9 @@ cdef size_t write_extensions(
 ) noexcept nogil:
     """Write the extension block, if there is anything to say; returns where the payload goes."""
     cdef const Peer *peer = subscription.peer
-    cdef Element elements[5]
+    cdef Element elements[6]
     cdef uint8_t time_field[3]
+    cdef uint8_t number_field[2]
     cdef int count = 0
     cdef int i
     cdef bint wide = False
@@ -222,6 +248,11 @@ cdef size_t write_extensions(
     count += add_element(
         &elements[count], peer.negotiated.extension_ids[ABS_SEND_TIME], time_field, 3
     )
+    if peer.history != NULL:
+        put16(number_field, <uint32_t>peer.history.next & 0xFFFF)
+        count += add_element(
+            &elements[count], peer.negotiated.extension_ids[TWCC], number_field, 2
+        )
     if count == 0:
         return at
     for i in range(count):

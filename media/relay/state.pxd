@@ -68,6 +68,9 @@ cdef enum:
     RESENT_SPAN = 256
     # Transport-wide sequence numbers remembered, a power of two.
     FEEDBACK_SPAN = 1024
+    # Packets sent to one peer whose feedback is waited for, a power of two: 1 s at 2,000 a
+    # second, which is eleven full pictures.
+    HISTORY_SPAN = 2048
     RECEIVE_MESSAGES = 64
     # Taken in before they are forwarded and the lock is released: about 0.2 ms.
     BATCH_PACKETS = 256
@@ -219,6 +222,63 @@ cdef struct FeedbackLog:
     int64_t sent_us
     int64_t arrivals_us[FEEDBACK_SPAN]    # by number modulo the span; 0: not received
 
+# What feedback said of a packet.
+cdef enum Fate:
+    UNREPORTED
+    RECEIVED
+    LOST
+
+# One packet sent, by its transport-wide number.
+cdef struct Sent:
+    int64_t sent_us
+    uint16_t length                 # on the wire, with IP and UDP headers
+    uint8_t fate
+
+# A cluster of packets sent at a rate of its own, to see whether it arrives at that rate:
+# everything that went out in its time, media and padding (probing.pyx).
+cdef struct Probe:
+    int64_t bytes_a_second
+    int64_t begun_us
+    int64_t until_us
+    int64_t due_us                  # 0: nothing is being sent
+    uint64_t sent_before            # History.sent_bytes when it began
+    int64_t first                   # its numbers
+    int64_t last
+    int64_t first_arrival_us        # 0: none arrived yet
+    int64_t last_arrival_us
+    uint16_t first_length
+    uint64_t arrived_bytes
+
+# What was sent to a peer under transport-wide numbers, and what its feedback says of it
+# (history.pxd, acknowledged.pyx). The totals are since the beginning.
+cdef struct History:
+    int64_t next                    # the next packet's number; the low 16 bits go on the wire
+    int64_t reported                # the first number that no feedback has covered
+    bint heard                      # whether any feedback came: the next three are valid
+    int64_t reference               # the last feedback's reference time, 64 ms, extended
+    int64_t last_arrival_us         # by the peer's clock
+    int64_t delay_origin_us         # the first packet's (arrival - sending): clocks differ
+    uint64_t sent_packets
+    uint64_t sent_bytes
+    uint64_t padding_bytes          # of them, in probes
+    uint64_t arrived_packets
+    uint64_t arrived_bytes
+    int64_t lost_packets
+    int64_t arrival_us              # how long it took arrived_bytes to arrive
+    int64_t delay_us                # the sum over arrived_packets
+    uint64_t feedbacks
+    uint64_t probes                 # whose result is known
+    int64_t probe_bits_a_second     # of the last one of them
+    Probe probe
+    Sent packets[HISTORY_SPAN]      # by number modulo the span
+
+# What a publisher is told to send at most, all together (REMB).
+cdef struct Cap:
+    int64_t bits_a_second
+    int64_t due_us                  # 0: nothing is told
+    int repeats                     # left; -1: for ever
+    uint32_t media_ssrc             # one that it is about
+
 cdef struct Peer:
     uint64_t handle
     Negotiated negotiated
@@ -239,6 +299,12 @@ cdef struct Peer:
     uint32_t stream_ssrcs[STREAMS_MAX]
     Stream *streams[STREAMS_MAX]
     FeedbackLog *feedback           # NULL: transport-wide feedback is not negotiated
+    History *history                # of what it is sent; NULL likewise
+    Cap cap
+    int64_t estimate                # bit/s, as its last REMB says
+    uint64_t estimates
+    uint64_t blocks                 # report blocks about what it receives
+    uint64_t fraction_lost          # their sum, of 256
     int64_t reports_due_us          # 0: nothing to report
     int64_t round_trip_us           # as its last receiver report tells; 0: not known
     uint64_t packets_in

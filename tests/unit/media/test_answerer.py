@@ -216,10 +216,16 @@ def test_another_order_of_codecs_is_kept() -> None:
     assert lines(sdp, "m=")[1] == "m=video 40000 UDP/TLS/RTP/SAVPF 45 46 98 99 96"
 
 
-def test_downward_there_is_no_transport_cc_feedback() -> None:
-    sdp, _ = answer(RECEIVE)
-    for mid in "2345":
-        assert "transport-cc" not in section(sdp, mid)
+@pytest.mark.parametrize("sdp", [RECEIVE, FIREFOX], ids=["chromium", "firefox"])
+def test_downward_each_codec_is_acknowledged_by_transport_wide_feedback(sdp: str) -> None:
+    made, plan = answer(sdp)
+    assert plan.slots
+    for mid in plan.slots:
+        text = section(made, mid)
+        codecs = [c for c in plan.codecs if f"a=rtpmap:{c} " in text]
+        assert codecs
+        assert all(f"a=rtcp-fb:{codec} transport-cc\r\n" in text for codec in codecs)
+        assert "transport-wide-cc-extensions-01" in text
 
 
 @pytest.mark.parametrize("sdp", [RECEIVE, FIREFOX], ids=["chromium", "firefox"])

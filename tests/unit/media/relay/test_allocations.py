@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from media.relay import Relay
+from tests.unit.media.relay.acknowledgement import feedback, remb
 from tests.unit.media.relay.browser import (
     EXTENSIONS,
     GCM,
@@ -41,7 +42,8 @@ def measure(profile: str) -> dict[str, int]:
     (thread,) = (each for each in threading.enumerate() if each.name == "relay")
     alice, bob, carol = (Browser(relay, profile=profile) for _ in range(3))
     call = Call(relay, alice, bob, "video")
-    relay.set_source(relay.add_subscription(carol.peer, "video", "5", SLOT), call.track)
+    slot = relay.add_subscription(carol.peer, "video", "5", SLOT, SLOT_RTX)
+    relay.set_source(slot, call.track)
     done = 0
     lost: list[tuple[int, bytes]] = []
 
@@ -66,12 +68,21 @@ def measure(profile: str) -> dict[str, int]:
             if key:
                 alice.send_rtcp(sender_report(ALICE, number << 32, number * 90))
                 bob.send_rtcp(pli(1, SLOT))
-            carol.receive_many(1 + len(lost))
+            theirs = 0
+            while theirs < 1 + len(lost):
+                theirs += carol.receive().ssrc == SLOT  # the rest is a probe's
             newest = bob.receive_many(1 + len(lost))[0]
             lost.clear()
             if number % 5 == 0:
                 bob.send_rtcp(nack(1, SLOT, (newest.sequence, 0)))
                 assert bob.receive().ssrc == SLOT_RTX
+            if number % 10 == 0:
+                told = struct.unpack("!H", newest.extensions[EXTENSIONS["twcc"]])[0]
+                bob.send_rtcp(feedback(told - 10, [0, 5, None, *range(8, 16)]))
+                bob.send_rtcp(remb(number, 3, SLOT))
+            if number % 200 == 0:
+                relay.probe(carol.peer, 20_000_000, 20)
+                relay.cap(call.track, 500_000 + number)
             alice.drain()
         done += count
         return int(allocations(thread.native_id))
@@ -85,6 +96,8 @@ def measure(profile: str) -> dict[str, int]:
         "nacks": relay.track_stats(call.track)["nacks_sent"],
         "repaired": relay.stats()["retransmissions_received"],
         "resent": relay.stats()["retransmissions_sent"],
+        "probes": relay.downlink(carol.peer).padding_bytes,
+        "arrived": relay.downlink(bob.peer).arrived_packets,
     }
     relay.stop()
     return figures
@@ -112,6 +125,8 @@ def test_nothing_is_allocated_per_packet(tmp_path: Path) -> None:
         assert figures["nacks"] > ROUNDS // 100
         assert figures["repaired"] > ROUNDS // 10
         assert figures["resent"] > ROUNDS // 10
+        assert figures["probes"] > 1_000
+        assert figures["arrived"] > ROUNDS // 2
         assert figures["measured"] == 0, figures
 
 

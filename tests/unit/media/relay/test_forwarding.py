@@ -197,7 +197,8 @@ def test_extensions_go_under_the_subscribers_ids_and_the_rest_stays_behind(
     call = Call(relay, alice, bob)
     call.send(1, extensions={9: b"0", 3: b"\x8a", 4: b"\0\1", 5: b"hi", 6: b"\x02", 8: b"unknown"})
     packet = call.bob.receive()
-    assert packet.extensions == {1: b"5", 12: b"\x8a", 2: b"\x02"}
+    # 7: the transport-wide number is the subscriber's own.
+    assert packet.extensions == {1: b"5", 12: b"\x8a", 2: b"\x02", 7: b"\0\0"}
     assert not packet.two_byte
 
 
