@@ -27,6 +27,7 @@ class Connection {
 }
 
 const connections: Connection[] = [];
+const doubtful = vi.fn();
 
 vi.mock("../src/media/connection", () => ({
   // A constructor, which an arrow function is not.
@@ -37,17 +38,32 @@ vi.mock("../src/media/connection", () => ({
 
 const NO_SECTIONS = { audios: 0, videos: 0, tracks: [] };
 
-function report(packetsSent: number, bytesReceived = packetsSent): Map<string, object> {
+/** silentMs: how long ago the last packet came. */
+function report(
+  packetsSent: number,
+  bytesReceived = packetsSent,
+  silentMs = 0,
+): Map<string, object> {
+  const times = { timestamp: 1e9, lastPacketReceivedTimestamp: 1e9 - silentMs };
+  const pair = { type: "candidate-pair", nominated: true, currentRoundTripTime: 0.05, ...times };
   return new Map<string, object>([
     ["sent", { type: "outbound-rtp", packetsSent }],
-    ["pair", { type: "candidate-pair", bytesReceived }],
+    ["pair", { ...pair, bytesReceived }],
   ]);
+}
+
+let packets = 0;
+
+function more(): number {
+  packets += 10;
+  return packets;
 }
 
 function call(): Call {
   const nothing = () => {};
   const listener = {
     changed: nothing,
+    doubtful,
     reload: nothing,
     gaveUp: nothing,
     recovered: nothing,
@@ -66,6 +82,7 @@ function connection(): Connection {
 beforeEach(() => {
   vi.useFakeTimers();
   vi.stubGlobal("document", { visibilityState: "visible" });
+  doubtful.mockClear();
 });
 
 afterEach(() => vi.useRealTimers());
@@ -76,8 +93,34 @@ describe("the watch over a call", () => {
     watched.joined([], NO_SECTIONS, false);
     const stats = vi.fn(() => Promise.reject(new Error("closing")));
     connection().stats = stats;
-    await vi.advanceTimersByTimeAsync(3_000);
-    expect(stats).toHaveBeenCalledTimes(3);
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(stats).toHaveBeenCalledTimes(4);
+    watched.close();
+  });
+
+  test("asks whether the server is there before anything is done about a stall", async () => {
+    const watched = call();
+    watched.joined([], NO_SECTIONS, false);
+    connection().stats = async () => report(more(), 100, performance.now());
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(doubtful).toHaveBeenCalledOnce();
+    expect(connection().restartIce).not.toHaveBeenCalled();
+    watched.serverAnswered();
+    expect(connection().restartIce).toHaveBeenCalledOnce();
+    watched.close();
+  });
+
+  test("does nothing about a stall that is over before the server has answered", async () => {
+    const watched = call();
+    watched.joined([], NO_SECTIONS, false);
+    connection().stats = async () => report(more(), 100, performance.now());
+    await vi.advanceTimersByTimeAsync(1_000);
+    watched.serverGone();
+    connection().stats = async () => report(more());
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(watched.refreshing).toBeUndefined();
+    watched.serverAnswered();
+    expect(connection().restartIce).not.toHaveBeenCalled();
     watched.close();
   });
 

@@ -1,114 +1,286 @@
-import { beforeEach, describe, expect, test, vi } from "vitest";
-import { SignalingClient, type SignalingListener } from "../src/signaling/client";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { SignalingClient } from "../src/signaling/client";
 import { Unreachable } from "../src/signaling/errors";
 import type { ErrorBody } from "../src/signaling/protocol";
 
 type Authenticate = (send: (auth: object) => void) => void;
+type Handler = (payload?: unknown) => void;
 
-class Engine {
-  closed = false;
-
-  close(): void {
-    this.closed = true;
-  }
-}
-
-/** A Socket.IO socket on an engine that opens at once; nobody acknowledges anything. */
-class Socket {
+/** A Socket.IO socket; what happens on the wire is what a test says. */
+class Wire {
   connected = false;
-  readonly io = { engine: new Engine() };
   readonly sent: object[] = [];
+  readonly asked: string[] = [];
+  readonly handlers = new Map<string, Handler>();
+  readonly timeoutMs: number;
+  attempts = 0;
+  left = false;
+  answer: ((ack: object) => void) | undefined;
+  readonly io = { engine: { close: () => this.lose() } };
   readonly #authenticate: Authenticate;
 
-  constructor(authenticate: Authenticate) {
+  constructor(authenticate: Authenticate, timeoutMs: number) {
     this.#authenticate = authenticate;
+    this.timeoutMs = timeoutMs;
+    wires.push(this);
   }
 
-  on(): void {}
+  on(event: string, handler: Handler): void {
+    this.handlers.set(event, handler);
+  }
+
+  onAny(): void {}
 
   connect(): void {
-    this.io.engine = new Engine();
-    this.#authenticate((auth) => this.sent.push(auth));
+    this.attempts += 1;
   }
 
   disconnect(): void {
-    this.connected = false;
+    this.left = true;
+    this.lose();
   }
 
-  timeout() {
-    return { emitWithAck: () => Promise.reject(new Error("operation has timed out")) };
+  timeout(ms: number) {
+    return {
+      emitWithAck: (event: string) => {
+        this.asked.push(event);
+        return new Promise((resolve, reject) => {
+          this.answer = resolve;
+          setTimeout(() => reject(new Error("operation has timed out")), ms);
+        });
+      },
+    };
+  }
+
+  /** The engine opens: the client says who it is. */
+  opens(): void {
+    this.#authenticate((auth) => this.sent.push(auth));
+  }
+
+  welcomes(): void {
+    this.connected = true;
+    this.handlers.get("connect")?.();
+  }
+
+  lose(): void {
+    this.connected = false;
+    this.handlers.get("disconnect")?.();
+  }
+
+  hangs(): void {
+    this.handlers.get("connect_error")?.(new Error("timeout"));
   }
 }
 
-let socket: Socket;
+const wires: Wire[] = [];
 
 vi.mock("socket.io-client", () => ({
-  io: ({ auth }: { auth: Authenticate }) => {
-    socket = new Socket(auth);
-    return socket;
-  },
+  io: ({ auth, timeout }: { auth: Authenticate; timeout: number }) => new Wire(auth, timeout),
 }));
 
+const told: string[] = [];
 const refused = vi.fn();
 
 function client(): SignalingClient {
-  const nothing = () => {};
-  const listener: SignalingListener = {
-    connected: nothing,
-    disconnected: nothing,
+  return new SignalingClient("link", {
+    connected: () => told.push("connected"),
+    disconnected: () => told.push("disconnected"),
+    proven: () => told.push("proven"),
     refused,
-    stateChanged: nothing,
-    sectionsChanged: nothing,
-    ended: nothing,
-    replaced: nothing,
-  };
-  return new SignalingClient("link", listener);
+    stateChanged: () => {},
+    sectionsChanged: () => {},
+    ended: () => {},
+    replaced: () => {},
+  });
+}
+
+function wire(number = 0): Wire {
+  const made = wires[number];
+  if (made === undefined) throw new Error(`no socket ${number} was made`);
+  return made;
 }
 
 function serverAnswers(status: number, body: { token: string } | { error: ErrorBody }): void {
   vi.stubGlobal("fetch", async () => new Response(JSON.stringify(body), { status }));
 }
 
+const pass = (ms: number) => vi.advanceTimersByTimeAsync(ms);
+
 beforeEach(() => {
+  vi.useFakeTimers();
+  wires.length = 0;
+  told.length = 0;
   refused.mockClear();
-  vi.stubGlobal("window", new EventTarget());
+  serverAnswers(200, { token: "good" });
 });
 
+afterEach(() => vi.useRealTimers());
+
 describe("a new join token", () => {
+  test("is fetched while the socket opens", async () => {
+    const fetched = vi.fn(async () => new Response(JSON.stringify({ token: "good" })));
+    vi.stubGlobal("fetch", fetched);
+    client().connect();
+    expect(fetched).toHaveBeenCalledOnce();
+    wire().opens();
+    await pass(0);
+    expect(wire().sent).toEqual([{ token: "good" }]);
+  });
+
+  test("is not asked for where one is at hand", async () => {
+    const fetched = vi.fn();
+    vi.stubGlobal("fetch", fetched);
+    client().connect("at hand");
+    wire().opens();
+    await pass(0);
+    expect(fetched).not.toHaveBeenCalled();
+    expect(wire().sent).toEqual([{ token: "at hand" }]);
+  });
+
   test("is not asked for again once the link has expired", async () => {
     serverAnswers(401, { error: { code: "token.expired", message: "" } });
     client().connect();
-    await vi.waitFor(() => expect(refused).toHaveBeenCalledOnce());
+    wire().opens();
+    await pass(10_000);
+    expect(refused).toHaveBeenCalledOnce();
     expect(refused.mock.calls[0]?.[0].code).toBe("token.expired");
+    expect(wire().attempts).toBe(1);
   });
 
   test("is asked for again after too many requests", async () => {
     serverAnswers(429, { error: { code: "rate.limited", message: "" } });
     client().connect();
-    // The close of the engine plans the next attempt.
-    await vi.waitFor(() => expect(socket.io.engine.closed).toBe(true));
+    wire().opens();
+    await pass(1_000);
     expect(refused).not.toHaveBeenCalled();
+    expect(wire().attempts).toBeGreaterThan(1);
   });
 
-  test("is sent only on the engine that asked for it", async () => {
+  test("is sent only in the attempt that asked for it, which ends with the attempt", async () => {
     const answers: ((response: Response) => void)[] = [];
-    vi.stubGlobal("fetch", () => new Promise((resolve) => answers.push(resolve)));
+    const signals: AbortSignal[] = [];
+    vi.stubGlobal("fetch", (_: string, { signal }: { signal: AbortSignal }) => {
+      signals.push(signal);
+      return new Promise((resolve) => answers.push(resolve));
+    });
     client().connect();
-    socket.connect();
+    wire().opens();
+    wire().hangs();
+    await pass(0);
+    wire().opens();
     for (const token of ["late", "own"]) {
       answers.shift()?.(new Response(JSON.stringify({ token })));
     }
-    await vi.waitFor(() => expect(socket.sent).toContainEqual({ token: "own" }));
-    expect(socket.sent).toEqual([{ token: "own" }]);
+    await pass(0);
+    expect(wire().sent).toEqual([{ token: "own" }]);
+    expect(signals.map((signal) => signal.aborted)).toEqual([true, false]);
   });
 });
 
 describe("a request", () => {
-  test("that nobody acknowledges closes its engine, so that a new socket repairs it", async () => {
+  test("that nobody acknowledges drops its socket, so that a new one repairs it", async () => {
     const signaling = client();
-    socket.connected = true;
-    const asked = signaling.request("state:set", { microphone: false });
-    await expect(asked).rejects.toBeInstanceOf(Unreachable);
-    expect(socket.io.engine.closed).toBe(true);
+    signaling.connect();
+    wire().welcomes();
+    const asked = expect(signaling.request("state:set", {})).rejects.toBeInstanceOf(Unreachable);
+    await pass(10_000);
+    await asked;
+    expect(told).toEqual(["connected", "disconnected"]);
+    await pass(250);
+    expect(wire().attempts).toBe(2);
+  });
+});
+
+describe("attempts", () => {
+  test("follow each other at once for half a minute while nothing answers at all", async () => {
+    client().connect();
+    for (let n = 1; n <= 15; n += 1) {
+      expect(wire().attempts).toBe(n);
+      // Socket.IO gives the engine this long to open.
+      expect(wire().timeoutMs).toBe(2_000);
+      wire().hangs();
+      await pass(0);
+    }
+    wire().hangs();
+    await pass(2_000);
+    expect(wire().attempts).toBe(16);
+    await pass(3_000);
+    expect(wire().attempts).toBe(17);
+  });
+
+  test("end after six seconds where the server opens and does not welcome", async () => {
+    client().connect();
+    wire().opens();
+    await pass(5_999);
+    expect(wire().attempts).toBe(1);
+    await pass(2);
+    expect(wire().attempts).toBe(2);
+  });
+});
+
+describe("a socket in doubt", () => {
+  function doubted(): SignalingClient {
+    const signaling = client();
+    signaling.connect();
+    wire().welcomes();
+    told.length = 0;
+    signaling.prove();
+    return signaling;
+  }
+
+  test("stays when the server answers on it, and the one beside it takes its leave", async () => {
+    doubted();
+    expect(wire().asked).toEqual(["room:sync"]);
+    expect(wire(1).attempts).toBe(1);
+    wire().answer?.({ ok: false, error: { code: "room.not_joined", message: "" } });
+    await pass(60_000);
+    expect(told).toEqual(["proven"]);
+    expect(wire().left).toBe(false);
+    expect(wire(1).left).toBe(true);
+    expect(wire(1).attempts).toBe(1);
+  });
+
+  test("gives way to the one that the server answers on first", async () => {
+    const signaling = doubted();
+    wire(1).welcomes();
+    expect(told).toEqual(["disconnected", "connected"]);
+    expect(wire().left).toBe(true);
+    void signaling.request("room:join", {}).catch(() => {});
+    expect(wire(1).asked).toEqual(["room:join"]);
+  });
+
+  test("is given up after 3 s, and the one beside it is tried until it comes", async () => {
+    doubted();
+    for (let n = 0; n < 4; n += 1) {
+      await pass(1_000);
+      wire(1).hangs();
+    }
+    await pass(0);
+    expect(told).toEqual(["disconnected"]);
+    expect(wire(1).attempts).toBe(5);
+    expect(wire().attempts).toBe(1);
+    wire(1).welcomes();
+    expect(told).toEqual(["disconnected", "connected"]);
+    await pass(60_000);
+    expect(wires.length).toBe(2);
+  });
+
+  test("is not doubted twice at a time", () => {
+    doubted().prove();
+    expect(wires.length).toBe(2);
+  });
+
+  test("that is away already is not waited for any longer", async () => {
+    const signaling = client();
+    signaling.connect();
+    for (let n = 0; n < 4; n += 1) {
+      wire().lose();
+      await pass(4_000);
+    }
+    wire().lose();
+    const before = wire().attempts;
+    signaling.prove();
+    expect(wire().attempts).toBe(before + 1);
+    expect(wires.length).toBe(1);
   });
 });

@@ -11,6 +11,7 @@ function sample(change: Partial<FlowSample> & { mids?: Record<string, number> } 
     packetsReceived: 0,
     progress: new Map(Object.entries(mids)),
     rttMs: undefined,
+    silentMs: undefined,
     ...rest,
   };
 }
@@ -23,7 +24,14 @@ describe("a sample of the statistics", () => {
     ["old", { type: "candidate-pair", nominated: false, bytesReceived: 10 }],
     [
       "pair",
-      { type: "candidate-pair", nominated: true, bytesReceived: 90, currentRoundTripTime: 0.04 },
+      {
+        type: "candidate-pair",
+        timestamp: 1_000,
+        nominated: true,
+        bytesReceived: 90,
+        currentRoundTripTime: 0.04,
+        lastPacketReceivedTimestamp: 970,
+      },
     ],
     ["codec", { type: "codec" }],
   ]);
@@ -37,6 +45,7 @@ describe("a sample of the statistics", () => {
         packetsLost: 1,
         packetsReceived: 140,
         rttMs: 40,
+        silentMs: 30,
         mids: { "2": 50, "3": 30 },
       }),
     );
@@ -69,6 +78,40 @@ describe("whether media moved", () => {
 describe("the stall watch", () => {
   const second = (n: number, received: number) =>
     sample({ at: n * 1_000, packetsSent: n * 50, bytesReceived: received });
+
+  /** So long after the last packet came. */
+  const silence = (ms: number, change: Partial<FlowSample>) =>
+    sample({ at: 1_000 + ms, packetsSent: 100 + ms, bytesReceived: 500, silentMs: ms, ...change });
+
+  test("notices within 350 ms and a round trip that nothing is answered any more", () => {
+    for (const rttMs of [40, 300]) {
+      const watch = new StallWatch();
+      expect(watch.observe(silence(0, { rttMs }), true)).toBe(false);
+      expect(watch.doubtful).toBe(false);
+      expect(watch.observe(silence(350 + rttMs, { rttMs }), true)).toBe(false);
+      expect(watch.doubtful).toBe(true);
+      expect(watch.observe(silence(351 + rttMs, { rttMs }), true)).toBe(true);
+    }
+  });
+
+  test("is not alarmed by 300 ms of nothing that a round trip of 300 makes longer", () => {
+    const watch = new StallWatch();
+    const rttMs = 300;
+    watch.observe(silence(0, { rttMs }), true);
+    expect(watch.observe(silence(550, { rttMs }), true)).toBe(false);
+    expect(watch.observe(silence(600, { rttMs, bytesReceived: 501, silentMs: 0 }), true)).toBe(
+      false,
+    );
+    expect(watch.doubtful).toBe(false);
+  });
+
+  test("waits longer where so little is sent that it may have been lost", () => {
+    const watch = new StallWatch();
+    const few = { rttMs: 40, packetsSent: 107 };
+    watch.observe(silence(0, { rttMs: 40 }), true);
+    expect(watch.observe(silence(2_500, few), true)).toBe(false);
+    expect(watch.observe(silence(2_501, few), true)).toBe(true);
+  });
 
   test("notices when a connection that worked falls silent for more than 2.5 s", () => {
     const watch = new StallWatch();

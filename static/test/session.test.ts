@@ -80,6 +80,7 @@ async function inTheRoom(): Promise<RoomSession> {
 
 beforeEach(() => {
   vi.stubGlobal("navigator", {});
+  vi.stubGlobal("window", new EventTarget());
 });
 
 describe("a client that was left", () => {

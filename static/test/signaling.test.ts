@@ -13,6 +13,10 @@ describe("the wait before reconnecting", () => {
     expect(delayMs(2, 0)).toBe(500);
     expect(delayMs(2, 0.5)).toBe(750);
   });
+
+  test("is none for the first fifteen attempts that nothing answered", () => {
+    expect([0, 14, 15].map((attempt) => delayMs(attempt, 1, true))).toEqual([0, 0, 5_000]);
+  });
 });
 
 describe("the gate for room snapshots", () => {

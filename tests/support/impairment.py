@@ -101,14 +101,15 @@ class Path:
 class Nat:
     """Gives a client's UDP ports other numbers, and others again after a rebinding.
 
-    As of a NAT whose mapping was lost: what is still sent to an old number goes nowhere.
+    As of a NAT whose mapping was lost: what is still sent to an old number goes nowhere. It is
+    there from the start, because to ICE a pair behind a NAT is worth less than one without.
     """
 
-    # Any other number is as good; 0 leaves the ports as they are.
+    # Changes 5 bits of a port: any other number is as good.
     _STEP: Final = 0x0155
 
     def __init__(self) -> None:
-        self._mask = 0
+        self._mask = self._STEP
         self._open: set[int] = set()
 
     def rebind(self) -> None:
@@ -118,7 +119,7 @@ class Nat:
     def upward(self, packet: bytes) -> bytes:
         """An IPv4 packet from the client."""
         at = _udp_header(packet)
-        if not self._mask or at is None:
+        if at is None:
             return packet
         (port,) = struct.unpack_from("!H", packet, at)
         self._open.add(port ^ self._mask)
@@ -127,7 +128,7 @@ class Nat:
     def downward(self, packet: bytes) -> bytes | None:
         """An IPv4 packet to the client; None where nothing is mapped to its port."""
         at = _udp_header(packet)
-        if not self._mask or at is None:
+        if at is None:
             return packet
         (port,) = struct.unpack_from("!H", packet, at + 2)
         if port not in self._open:

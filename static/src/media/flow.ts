@@ -14,12 +14,15 @@ export interface FlowSample {
   progress: ReadonlyMap<string, number>;
   /** ms; absent before the first measurement. */
   rttMs: number | undefined;
+  /** How long ago the last packet came, ms; absent where the browser does not say. */
+  silentMs: number | undefined;
 }
 
 export type Quality = "good" | "fair" | "weak";
 
 interface StatsEntry {
   type: string;
+  timestamp?: number;
   kind?: string;
   mid?: string;
   packetsSent?: number;
@@ -29,6 +32,7 @@ interface StatsEntry {
   bytesReceived?: number;
   nominated?: boolean;
   currentRoundTripTime?: number;
+  lastPacketReceivedTimestamp?: number;
 }
 
 /**
@@ -42,7 +46,7 @@ export function sampleFlow(
 ): FlowSample {
   const progress = new Map<string, number>();
   let [packetsSent, bytesReceived, packetsLost, packetsReceived] = [0, 0, 0, 0];
-  let rttMs: number | undefined;
+  let [rttMs, silentMs]: (number | undefined)[] = [];
   for (const entry of report.values() as Iterable<StatsEntry>) {
     if (entry.type === "outbound-rtp") packetsSent += entry.packetsSent ?? 0;
     if (entry.type === "inbound-rtp") {
@@ -58,9 +62,22 @@ export function sampleFlow(
       if (entry.nominated && entry.currentRoundTripTime !== undefined) {
         rttMs = entry.currentRoundTripTime * 1000;
       }
+      if (entry.timestamp !== undefined && entry.lastPacketReceivedTimestamp) {
+        const ago = entry.timestamp - entry.lastPacketReceivedTimestamp;
+        silentMs = Math.min(silentMs ?? ago, ago);
+      }
     }
   }
-  return { at, packetsSent, bytesReceived, packetsLost, packetsReceived, progress, rttMs };
+  return {
+    at,
+    packetsSent,
+    bytesReceived,
+    packetsLost,
+    packetsReceived,
+    progress,
+    rttMs,
+    silentMs,
+  };
 }
 
 /** Whether everything that ought to move (sections by mid) moved between two samples. */
@@ -86,28 +103,46 @@ export function quality(before: FlowSample, now: FlowSample): Quality {
   return "good";
 }
 
-/** Notices that the whole connection has fallen silent, from samples taken about once a second. */
+/** Notices that the whole connection has fallen silent, from samples taken now and then. */
 export class StallWatch {
-  // 2.5 s: reports come at least once a second, and Wi-Fi roams take up to two.
+  // While media is sent, the relay gives feedback every 100 ms. What is lost at once on a bad link,
+  // 300 ms, is no stall; one round trip goes by before the feedback is here again.
+  static readonly SILENCE_MS = 350;
+  // Fewer packets sent than this, as in silence with DTX, may have been lost one by one.
+  static readonly UNANSWERED = 8;
+  // 2.5 s where nothing is sent: reports come once a second, and Wi-Fi roams take up to two.
   static readonly LIMIT_MS = 2_500;
   // The first ICE checks and the DTLS handshake may cross a slow network or a relay of its own.
   static readonly FIRST_LIMIT_MS = 8_000;
   #lastMoved: FlowSample | undefined;
   #wasUp = false;
+  #doubtful = false;
+
+  /** Nothing came since the sample before: worth another look soon. */
+  get doubtful(): boolean {
+    return this.#doubtful;
+  }
 
   /** transportUp: the browser calls the connection "connected". True when stalled. */
   observe(sample: FlowSample, transportUp: boolean): boolean {
     this.#wasUp ||= transportUp;
     const last = this.#lastMoved;
-    if (last === undefined || (transportUp && moved(last, sample, []))) {
+    this.#doubtful = last !== undefined && !(transportUp && moved(last, sample, []));
+    if (last === undefined || !this.#doubtful) {
       this.#lastMoved = sample;
       return false;
     }
-    return sample.at - last.at > (this.#wasUp ? StallWatch.LIMIT_MS : StallWatch.FIRST_LIMIT_MS);
+    const silentMs = sample.at - last.at;
+    if (!this.#wasUp) return silentMs > StallWatch.FIRST_LIMIT_MS;
+    if (silentMs > StallWatch.LIMIT_MS) return true;
+    const unanswered = sample.packetsSent - last.packetsSent;
+    if (sample.rttMs === undefined || unanswered < StallWatch.UNANSWERED) return false;
+    return (sample.silentMs ?? silentMs) > StallWatch.SILENCE_MS + sample.rttMs;
   }
 
   reset(): void {
     this.#lastMoved = undefined;
     this.#wasUp = false;
+    this.#doubtful = false;
   }
 }

@@ -3,11 +3,14 @@
  *
  *   ICE restart  →  new RTCPeerConnection  →  page reload
  *
- * A step is taken only if the one before did not bring media back in time. The button and a
- * stall climb the same ladder. A reload happens at most once a minute; and a stall reloads only a
- * page on which media has moved, so that a page whose media never comes (UDP is blocked) does not
- * reload itself for ever. While the server cannot be reached no step can be taken; once
- * it is back the climb begins anew, since much may have changed.
+ * A step is taken only if the one before did not bring media back in time, which counts from the
+ * server's answer: an answer that does not come is for the signaling to mend. The button and a
+ * stall climb the same ladder; a stall asks first whether the server is there, because where
+ * the network itself is away, the connection that is left alone comes back with it by itself.
+ * A reload happens at most once a minute; and a stall reloads only a page on which media has
+ * moved, so that a page whose media never comes (UDP is blocked) does not reload itself for ever.
+ * While the server cannot be reached no step can be taken; once it is back the climb begins anew,
+ * since much may have changed.
  */
 
 export type Step = "ice-restart" | "new-connection" | "reload";
@@ -17,18 +20,25 @@ export type LadderEvent =
   | { type: "begin"; cause: Cause }
   /** Media moves; during a climb: again. */
   | { type: "moved" }
+  /** The server has answered the step's offer. */
+  | { type: "answered" }
   /** The step could not be carried out. */
   | { type: "failed" }
   | { type: "tick" }
   | { type: "server"; reachable: boolean };
 
-/** What to do now; "give-up" ends the climb without media. */
-export type Action = Step | "done" | "give-up";
+/**
+ * What to do now. "probe": find out whether the server can be reached, and say so. "give-up" ends
+ * the climb without media.
+ */
+export type Action = Step | "probe" | "done" | "give-up";
 
-// An ICE restart needs one exchange with the server and one check: 200 ms at a round trip of 50.
+// An ICE restart needs one check after the answer: 100 ms at a round trip of 50. But where the
+// network is another, some browsers (Chromium on Linux) learn of their new address only after 2 s,
+// some 1.3 of them after the answer.
 // A new connection adds the DTLS handshake and a keyframe.
 const LIMIT_MS: Record<"ice-restart" | "new-connection", number> = {
-  "ice-restart": 1_500,
+  "ice-restart": 2_000,
   "new-connection": 6_000,
 };
 export const RELOAD_SPACING_MS = 60_000;
@@ -38,7 +48,9 @@ const REST_MS = 5_000;
 interface Climb {
   step: Step;
   cause: Cause;
-  /** When the step began; undefined while it waits for the server. */
+  /** It waits for the server, and no step is under way. */
+  waiting: boolean;
+  /** When the step was answered. */
   since: number | undefined;
 }
 
@@ -58,22 +70,27 @@ export class RefreshLadder {
     return this.#climb?.cause;
   }
 
+  /** The next word that the server can be reached begins a step. */
+  get waiting(): boolean {
+    return this.#climb?.waiting ?? false;
+  }
+
   /** now: ms. Returns what to do, if anything. */
   handle(event: LadderEvent, now: number): Action | undefined {
     switch (event.type) {
       case "begin":
         return this.#begin(event.cause, now);
       case "moved":
-        this.#hasMoved = true;
-        if (this.#climb === undefined || this.#climb.since === undefined) return undefined;
-        this.#climb = undefined;
-        return "done";
+        return this.#moved();
+      case "answered":
+        if (this.#climb?.waiting === false) this.#climb.since ??= now;
+        return undefined;
       case "failed":
-        return this.#climb?.since === undefined ? undefined : this.#next(now);
+        return this.#climb?.waiting === false ? this.#next(now) : undefined;
       case "tick":
         return this.#expired(now) ? this.#next(now) : undefined;
       case "server":
-        return this.#serverIs(event.reachable, now);
+        return this.#serverIs(event.reachable);
     }
   }
 
@@ -83,13 +100,26 @@ export class RefreshLadder {
       if (cause === "button") this.#climb.cause = cause;
       return undefined;
     }
-    if (cause === "stall" && now < this.#restUntil) return undefined;
-    return this.#take("ice-restart", cause, now);
+    if (cause === "stall") {
+      if (now < this.#restUntil) return undefined;
+      this.#climb = { step: "ice-restart", cause, waiting: true, since: undefined };
+      return "probe";
+    }
+    return this.#take("ice-restart", cause);
   }
 
-  #take(step: Step, cause: Cause, now: number): Action | undefined {
-    this.#climb = { step, cause, since: this.#reachable ? now : undefined };
-    return this.#reachable ? step : undefined;
+  #take(step: Step, cause: Cause): Action | undefined {
+    this.#climb = { step, cause, waiting: !this.#reachable, since: undefined };
+    return this.#reachable ? step : "probe";
+  }
+
+  #moved(): Action | undefined {
+    this.#hasMoved = true;
+    const climb = this.#climb;
+    // What a person asked for is not done while it waits; a stall may be over by itself.
+    if (climb === undefined || (climb.waiting && climb.cause === "button")) return undefined;
+    this.#climb = undefined;
+    return "done";
   }
 
   #expired(now: number): boolean {
@@ -101,9 +131,9 @@ export class RefreshLadder {
   #next(now: number): Action | undefined {
     const climb = this.#climb;
     if (climb === undefined) return undefined;
-    if (climb.step === "ice-restart") return this.#take("new-connection", climb.cause, now);
+    if (climb.step === "ice-restart") return this.#take("new-connection", climb.cause);
     if (climb.step === "new-connection" && this.#mayReload(climb.cause, now)) {
-      return this.#take("reload", climb.cause, now);
+      return this.#take("reload", climb.cause);
     }
     this.#climb = undefined;
     this.#restUntil = now + REST_MS;
@@ -116,14 +146,15 @@ export class RefreshLadder {
     return spaced && (cause === "button" || this.#hasMoved);
   }
 
-  #serverIs(reachable: boolean, now: number): Action | undefined {
+  #serverIs(reachable: boolean): Action | undefined {
     this.#reachable = reachable;
     const climb = this.#climb;
     if (climb === undefined) return undefined;
     if (!reachable) {
+      climb.waiting = true;
       climb.since = undefined;
       return undefined;
     }
-    return climb.since === undefined ? this.#take("ice-restart", climb.cause, now) : undefined;
+    return climb.waiting ? this.#take("ice-restart", climb.cause) : undefined;
   }
 }

@@ -20,7 +20,12 @@ import { type Action, type Cause, type LadderEvent, RefreshLadder } from "../med
 import { Refused } from "../signaling/errors";
 import type { Participant, Sections } from "../signaling/protocol";
 
-const WATCH_MS = 1_000;
+// A few milliseconds of work each, and a stall is noticed within half a second.
+const WATCH_MS = 250;
+// While nothing comes: soon it is a stall.
+const DOUBT_WATCH_MS = 50;
+// Loss and delay are judged over this long.
+const QUALITY_MS = 1_000;
 // While the ladder climbs: what moved has to be seen well within the second that Refresh may take.
 const CLIMB_WATCH_MS = 100;
 // Louder than a quiet room, softer than speech (RFC 6464 levels as 0..1; about −40 dBov).
@@ -28,6 +33,8 @@ const SPEECH_LEVEL = 0.01;
 
 export interface CallListener {
   changed(): void;
+  /** Media has stalled: can the server be reached? Answered by `serverAnswered`. */
+  doubtful(): void;
   /** The last step of the ladder. */
   reload(): void;
   /** All steps taken, no media. */
@@ -51,6 +58,8 @@ export class Call {
   #others: Participant[] = [];
   /** What the ladder compares with; undefined until its step has been carried out. */
   #baseline: FlowSample | undefined;
+  /** What the quality is judged against. */
+  #judged: FlowSample | undefined;
   #previous: FlowSample | undefined;
   /** Counts what the ladder asked for, so that a step it has given up cannot speak for a later one. */
   #actions = 0;
@@ -104,7 +113,8 @@ export class Call {
     if (this.#connection === undefined || (this.#connection.established && !known)) {
       this.#attempt(this.#replaceConnection());
     } else if (this.#connection.unanswered) {
-      this.#attempt(this.#connection.resume());
+      // The ladder's next step offers by itself.
+      if (!this.#ladder.waiting) this.#attempt(this.#connection.resume());
     } else {
       this.#connection.take(sections);
     }
@@ -112,8 +122,18 @@ export class Call {
     this.#schedule();
   }
 
+  /** The server can be reached on the socket that there is. */
+  serverAnswered(): void {
+    this.#step({ type: "server", reachable: true });
+  }
+
   serverGone(): void {
     this.#step({ type: "server", reachable: false });
+  }
+
+  /** The network may be another: look at once. */
+  check(): void {
+    if (this.#timer !== undefined) this.#schedule(0);
   }
 
   sectionsChanged(sections: Sections): void {
@@ -150,6 +170,7 @@ export class Call {
     this.#connection?.close();
     this.#watch.reset();
     this.#previous = undefined;
+    this.#judged = undefined;
     const connection = new MediaConnection(this.#iceServers, this.#exchange, {
       transportChanged: () => this.#transportChanged(connection),
       tracksChanged: () => this.#collect(),
@@ -191,7 +212,11 @@ export class Call {
   #act(action: Action): void {
     this.#baseline = undefined;
     this.#actions += 1;
-    if (action === "give-up") {
+    if (action === "probe") {
+      // Media that moves again before the server has answered needs nothing of it.
+      this.#baseline = this.#previous;
+      this.#listener.doubtful();
+    } else if (action === "give-up") {
       this.#listener.gaveUp();
     } else if (action === "done") {
       this.#watch.reset();
@@ -214,6 +239,7 @@ export class Call {
       } else {
         await connection.restartIce(this.#iceServers);
       }
+      if (serial === this.#actions) this.#step({ type: "answered" });
       const baseline = await this.#sample();
       if (serial === this.#actions) this.#baseline = baseline;
     } catch (error) {
@@ -222,10 +248,14 @@ export class Call {
     }
   }
 
-  #schedule(): void {
+  #schedule(after = this.#period): void {
     clearTimeout(this.#timer);
-    const period = this.#ladder.climbing === undefined ? WATCH_MS : CLIMB_WATCH_MS;
-    this.#timer = setTimeout(() => void this.#observe(), period);
+    this.#timer = setTimeout(() => void this.#observe(), after);
+  }
+
+  get #period(): number {
+    if (this.#ladder.climbing !== undefined) return CLIMB_WATCH_MS;
+    return this.#watch.doubtful ? DOUBT_WATCH_MS : WATCH_MS;
   }
 
   async #observe(): Promise<void> {
@@ -255,6 +285,13 @@ export class Call {
     } else if (before !== undefined && this.connected && moved(before, sample, [])) {
       this.#step({ type: "moved" });
     }
+    this.#judge(sample);
+  }
+
+  #judge(sample: FlowSample): void {
+    const before = this.#judged;
+    if (before !== undefined && sample.at - before.at < QUALITY_MS) return;
+    this.#judged = sample;
     const now = before === undefined ? undefined : quality(before, sample);
     if (now !== this.quality) {
       this.quality = now;

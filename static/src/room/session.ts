@@ -8,6 +8,7 @@
 import { chooseAnyDevice, type Device } from "../media/devices";
 import { LocalMedia } from "../media/local";
 import { type HowItEnded, tabSession, updateTabSession } from "../memory";
+import { onNetworkChange } from "../network";
 import { SignalingClient, type SignalingListener } from "../signaling/client";
 import { Refused, Unreachable } from "../signaling/errors";
 import { fetchJoinToken } from "../signaling/join_token";
@@ -39,6 +40,10 @@ const SOURCES = ["microphone", "camera"] as const;
 const TOKEN_FRESH_MS = 60_000;
 const LEAVE_TIMEOUT_MS = 1_000;
 const RETRY_PAUSE_MS = 1_000;
+// An answer takes milliseconds; what a bad link does to it, a second or two. Beyond that a new
+// socket is the sooner way.
+const OFFER_TIMEOUT_MS = 3_000;
+const JOIN_TIMEOUT_MS = 3_000;
 
 const MEDIA_GONE = noticeWords("refresh-failed");
 
@@ -61,6 +66,7 @@ export class RoomSession extends EventTarget {
   readonly #linkToken: string;
   #call: Call | undefined;
   #signaling: SignalingClient | undefined;
+  #stopWatchingNetwork: (() => void) | undefined;
   #token: { value: string; at: number } | undefined;
   /** What the person chose and the server has not confirmed; it wins over what the server says. */
   #unsent: Partial<OwnState> = {};
@@ -204,10 +210,11 @@ export class RoomSession extends EventTarget {
     const memory = tabSession(this.id);
     this.#enter("joining");
     this.#call ??= new Call(
-      (offer) => this.#request("rtc:offer", offer),
+      (offer) => this.#request("rtc:offer", offer, OFFER_TIMEOUT_MS),
       this.local,
       {
         changed: () => this.#changed(),
+        doubtful: () => this.#signaling?.prove(),
         reload: () => void this.#reload(),
         gaveUp: () => this.say(MEDIA_GONE),
         recovered: () => this.notice === MEDIA_GONE && this.say(undefined),
@@ -221,6 +228,11 @@ export class RoomSession extends EventTarget {
       this.#listener(() => this.#signaling === signaling),
     );
     this.#signaling = signaling;
+    this.#stopWatchingNetwork?.();
+    this.#stopWatchingNetwork = onNetworkChange(() => {
+      signaling.prove();
+      this.#call?.check();
+    });
     const token = this.#token;
     this.#token = undefined;
     const fresh = token !== undefined && Date.now() - token.at < TOKEN_FRESH_MS;
@@ -243,6 +255,7 @@ export class RoomSession extends EventTarget {
         this.#call?.serverGone();
         this.#changed();
       }),
+      proven: heard(() => this.#call?.serverAnswered()),
       refused: heard((error) => this.#fail(error)),
       stateChanged: heard((state) => this.#stateChanged(state)),
       sectionsChanged: heard((sections) => this.#call?.sectionsChanged(sections)),
@@ -254,7 +267,7 @@ export class RoomSession extends EventTarget {
   async #joinRoom(): Promise<void> {
     const signaling = this.#signaling;
     try {
-      const joined = await signaling?.request("room:join", {});
+      const joined = await signaling?.request("room:join", {}, JOIN_TIMEOUT_MS);
       if (joined !== undefined && signaling === this.#signaling) this.#joined(joined);
     } catch (error) {
       // Unreachable: the socket is gone again, and the next one asks again.
@@ -291,9 +304,10 @@ export class RoomSession extends EventTarget {
   async #request<E extends keyof Requests>(
     event: E,
     payload: Requests[E]["payload"],
+    timeoutMs?: number,
   ): Promise<Requests[E]["data"]> {
     if (this.#signaling === undefined) throw new Unreachable(`${event}: not in the room`);
-    return this.#signaling.request(event, payload);
+    return this.#signaling.request(event, payload, timeoutMs);
   }
 
   // What the server says
@@ -342,6 +356,7 @@ export class RoomSession extends EventTarget {
 
   #stopMedia(): void {
     this.online = false;
+    this.#stopWatchingNetwork?.();
     this.#call?.close();
     this.#call = undefined;
     for (const source of SOURCES) this.local.release(source);

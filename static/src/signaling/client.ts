@@ -1,13 +1,15 @@
 /**
- * The socket: one request, one acknowledgement; reconnects by itself until it is closed.
- * Owns the Socket.IO connection and the version of room:state. Knows nothing of media or pages.
+ * Requests and acknowledgements; reconnects by itself until it is closed.
+ * Owns the sockets and the version of room:state. Knows nothing of media or pages.
+ *
+ * There is one socket, and for as long as it is in doubt another beside it that is being opened:
+ * whichever the server answers on first is the one that stays.
  */
 
-import { io, type Socket } from "socket.io-client";
 import { delayMs } from "./backoff";
 import { Refused, Unreachable } from "./errors";
-import { fetchJoinToken } from "./join_token";
-import type { Ack, Ended, ErrorBody, Requests, RoomState, Sections } from "./protocol";
+import type { Ack, Ended, Requests, RoomState, Sections } from "./protocol";
+import { ServerSocket } from "./socket";
 import { SnapshotGate } from "./versions";
 
 const ACK_TIMEOUT_MS = 10_000;
@@ -16,14 +18,13 @@ const PROBE_TIMEOUT_MS = 3_000;
 // A snapshot follows the acknowledgement that announced its version within a round trip.
 const SNAPSHOT_GRACE_MS = 1_000;
 
-/** Refusals of a join token that a later attempt with a new one may pass. */
-const PASSING = new Set(["token.expired", "rate.limited", "internal"]);
-
 export interface SignalingListener {
   /** The socket is up (again): the room has to be joined on it. */
   connected(): void;
   /** The socket is gone; another attempt is already planned. */
   disconnected(): void;
+  /** After `prove`: the socket is as good as ever. */
+  proven(): void;
   /** The server will not have us; no further attempt is made. */
   refused(error: Refused): void;
   stateChanged(state: RoomState): void;
@@ -35,10 +36,10 @@ export interface SignalingListener {
 export class SignalingClient {
   readonly #linkToken: string;
   readonly #listener: SignalingListener;
-  readonly #socket: Socket;
   readonly #gate = new SnapshotGate();
-  readonly #onOnline = () => this.#hurry();
-  #firstToken: Promise<string> | undefined;
+  #socket: ServerSocket;
+  /** Opened beside the other while that is in doubt. */
+  #spare: ServerSocket | undefined;
   #attempt = 0;
   #retry: ReturnType<typeof setTimeout> | undefined;
   #open = false;
@@ -47,16 +48,7 @@ export class SignalingClient {
   constructor(linkToken: string, listener: SignalingListener) {
     this.#linkToken = linkToken;
     this.#listener = listener;
-    this.#socket = io({
-      transports: ["websocket"],
-      autoConnect: false,
-      // Socket.IO's own loop gives up after a refusal and after a close by the server; ours does not.
-      reconnection: false,
-      forceNew: true,
-      timeout: ACK_TIMEOUT_MS,
-      auth: (send) => void this.#authenticate(send),
-    });
-    this.#listen();
+    this.#socket = this.#newSocket();
   }
 
   /**
@@ -64,17 +56,13 @@ export class SignalingClient {
    */
   connect(firstToken?: string): void {
     this.#open = true;
-    this.#firstToken = firstToken === undefined ? undefined : Promise.resolve(firstToken);
-    window.addEventListener("online", this.#onOnline);
-    this.#socket.connect();
+    this.#socket.open(firstToken);
   }
 
   close(): void {
     this.#open = false;
-    window.removeEventListener("online", this.#onOnline);
-    clearTimeout(this.#retry);
-    this.#retry = undefined;
-    this.#socket.disconnect();
+    this.#stopAttempts();
+    this.#socket.close();
   }
 
   /**
@@ -86,13 +74,13 @@ export class SignalingClient {
     payload: Requests[E]["payload"],
     timeoutMs = ACK_TIMEOUT_MS,
   ): Promise<Requests[E]["data"]> {
-    if (!this.#socket.connected) throw new Unreachable(`${event}: not connected`);
-    const engine = this.#socket.io.engine;
+    const socket = this.#socket;
+    if (!socket.connected) throw new Unreachable(`${event}: not connected`);
     let ack: Ack<Requests[E]["data"]>;
     try {
-      ack = await this.#socket.timeout(timeoutMs).emitWithAck(event, payload);
+      ack = (await socket.ask(event, payload, timeoutMs)) as typeof ack;
     } catch {
-      engine.close();
+      if (socket === this.#socket) socket.drop();
       throw new Unreachable(`${event}: no acknowledgement`);
     }
     if (!ack.ok) throw new Refused(ack.error);
@@ -123,46 +111,74 @@ export class SignalingClient {
     }
   }
 
-  async #authenticate(send: (auth: object) => void): Promise<void> {
-    const engine = this.#socket.io.engine;
-    const pending = this.#firstToken ?? fetchJoinToken(this.#linkToken);
-    this.#firstToken = undefined;
-    try {
-      const token = await pending;
-      // The engine may have been closed meanwhile, and another one asks for its own token.
-      if (engine === this.#socket.io.engine) send({ token });
-    } catch (error) {
-      // What is refused here is the link, also as "token.expired": no later attempt mends it.
-      if (error instanceof Refused) this.#giveUp(error);
-      else engine.close();
+  /**
+   * The network may be another, or away: find out whether the server still hears us on this
+   * socket, and do not wait for the answer before opening another. Ends in `proven`, or in
+   * `disconnected` and `connected`.
+   */
+  prove(): void {
+    if (!this.#open || this.#spare !== undefined) return;
+    if (!this.#socket.connected) {
+      // Do not sit out the wait.
+      if (this.#retry !== undefined) this.#tryNow();
+      return;
     }
+    const doubted = this.#socket;
+    this.#spare = this.#newSocket();
+    this.#spare.open();
+    void this.sync().then((answered) => {
+      if (!answered || doubted !== this.#socket) return;
+      this.#stopAttempts();
+      this.#listener.proven();
+    });
   }
 
-  #listen(): void {
-    const socket = this.#socket;
-    socket.on("connect", () => {
-      this.#attempt = 0;
-      this.#wasConnected = true;
-      this.#gate.reset();
-      this.#listener.connected();
+  #newSocket(): ServerSocket {
+    return new ServerSocket(this.#linkToken, {
+      connected: (socket) => this.#connected(socket),
+      lost: (socket, hung) => this.#lost(socket, hung),
+      refused: (error) => this.#giveUp(error),
+      event: (name, payload) => this.#heard(name, payload),
     });
-    // Also for a transport that closes before the server's welcome.
-    socket.on("disconnect", () => {
-      if (this.#wasConnected && this.#open) this.#listener.disconnected();
-      this.#wasConnected = false;
-      this.#planAttempt();
-    });
-    socket.on("connect_error", (error: Error & { data?: ErrorBody }) => {
-      if (error.data?.code !== undefined && !PASSING.has(error.data.code)) {
-        this.#giveUp(new Refused(error.data));
-      } else {
-        this.#planAttempt();
+  }
+
+  #heard(name: string, payload: unknown): void {
+    if (name === "room:state") this.takeState(payload as RoomState);
+    else if (name === "rtc:sections") this.#listener.sectionsChanged(payload as Sections);
+    else if (name === "session:ended") this.#listener.ended(payload as Ended);
+    else if (name === "room:replaced") this.#listener.replaced();
+  }
+
+  #connected(socket: ServerSocket): void {
+    const before = this.#socket;
+    if (socket === this.#spare) {
+      this.#spare = undefined;
+      this.#socket = socket;
+      before.close();
+      this.#gone();
+    }
+    this.#stopAttempts();
+    this.#wasConnected = true;
+    this.#gate.reset();
+    this.#listener.connected();
+  }
+
+  #lost(socket: ServerSocket, hung: boolean): void {
+    if (socket === this.#socket) {
+      this.#gone();
+      if (this.#spare !== undefined) {
+        // It is on its way already.
+        this.#socket = this.#spare;
+        this.#spare = undefined;
+        return;
       }
-    });
-    socket.on("room:state", (state: RoomState) => this.takeState(state));
-    socket.on("rtc:sections", (sections: Sections) => this.#listener.sectionsChanged(sections));
-    socket.on("session:ended", (ended: Ended) => this.#listener.ended(ended));
-    socket.on("room:replaced", () => this.#listener.replaced());
+    }
+    this.#planAttempt(hung);
+  }
+
+  #gone(): void {
+    if (this.#wasConnected && this.#open) this.#listener.disconnected();
+    this.#wasConnected = false;
   }
 
   #giveUp(error: Refused): void {
@@ -171,21 +187,24 @@ export class SignalingClient {
     this.#listener.refused(error);
   }
 
-  #planAttempt(): void {
+  #planAttempt(hung: boolean): void {
     if (!this.#open || this.#retry !== undefined) return;
-    this.#retry = setTimeout(() => this.#tryNow(), delayMs(this.#attempt, Math.random()));
+    this.#retry = setTimeout(() => this.#tryNow(), delayMs(this.#attempt, Math.random(), hung));
     this.#attempt += 1;
   }
 
   #tryNow(): void {
     clearTimeout(this.#retry);
     this.#retry = undefined;
-    this.#socket.connect();
+    (this.#spare ?? this.#socket).open();
   }
 
-  /** The network came back: do not sit out the wait, and do not trust a socket from before. */
-  #hurry(): void {
-    if (this.#socket.connected) void this.sync();
-    else if (this.#retry !== undefined) this.#tryNow();
+  /** What there is will do: no other socket is wanted. */
+  #stopAttempts(): void {
+    clearTimeout(this.#retry);
+    this.#retry = undefined;
+    this.#attempt = 0;
+    this.#spare?.close();
+    this.#spare = undefined;
   }
 }

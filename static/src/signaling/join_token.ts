@@ -8,15 +8,18 @@ const TOO_MANY_REQUESTS = 429;
 /**
  * Exchange the link token for a join token, good for one connection and a few minutes.
  * Raises Refused when the link is no good, Unreachable when there was no usable answer: also
- * when too many were asked for, because that passes.
+ * when too many were asked for, because that passes, and when `signal` ended it.
  */
-export async function fetchJoinToken(linkToken: string): Promise<string> {
+export async function fetchJoinToken(
+  linkToken: string,
+  signal: AbortSignal = AbortSignal.timeout(TIMEOUT_MS),
+): Promise<string> {
   let response: Response;
   try {
     response = await fetch("/api/join-token", {
       method: "POST",
       headers: { Authorization: `Bearer ${linkToken}` },
-      signal: AbortSignal.timeout(TIMEOUT_MS),
+      signal,
     });
   } catch {
     throw new Unreachable("no answer to the join token request");
