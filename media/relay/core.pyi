@@ -16,7 +16,7 @@ Address: TypeAlias = tuple[str, int]
 STUN: Final = 1
 DTLS: Final = 2
 
-# Codec families: what the relay must know to find a keyframe in a payload.
+# Codec families: what the relay must know to read a payload's descriptor.
 OPUS: Final = 1
 VP8: Final = 2
 VP9: Final = 3
@@ -207,15 +207,16 @@ class Relay:
     def set_layer(self, subscription: int, spatial: int, temporal: int = 7) -> None:
         """Which layer of its source the slot is to get, of whatever source it has.
 
-        spatial: 0..7, of a simulcast track's layers, lowest first; a number beyond them is the
+        spatial: 0..7, of a simulcast track's layers, lowest first, or of a scalable stream's
+            spatial layers (VP9; AV1 with a dependency descriptor); a number beyond them is the
             highest, which a new subscription is to get. -1: nothing flows, audio or video,
             and no packet leaves after it returns; no gap is seen.
-        temporal: 0..7.
+        temporal: 0..7, the highest temporal layer of VP9 and AV1. Without effect on others.
 
         A switch happens at a keyframe of the new layer, which is asked for; until then the old
         one goes on, for ever if need be: that the publisher stopped a layer is the caller's to
         see (layer_stats) and to act on. A slot that gets nothing yet begins with the first
-        keyframe of its layer or a lower one.
+        keyframe of its layer or a lower one. A scalable stream goes down with the next picture.
         """
 
     # Rates
@@ -260,7 +261,9 @@ class Relay:
         """
     def layer_stats(self, track: int) -> list[dict[str, int]]:
         """packets, bytes, age_ms (-1: never), keyframes of each layer, lowest first, since the
-        track was added. They count what arrives, whether or not somebody gets it."""
+        track was added. They count what arrives, whether or not somebody gets it. Of a track
+        without simulcast: of each spatial layer that was seen, what it alone carries; its
+        keyframes are the lowest one's."""
     def audio_levels(self, tracks: Sequence[int]) -> list[int]:
         """The loudest level of each track since it was last asked for here, by its audio_level
         extension: 0 (full scale) to 127 dB below; 127 where nothing came, or is forwarded."""

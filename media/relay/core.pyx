@@ -30,6 +30,7 @@ from media.relay.arguments cimport (
 )
 from media.relay.counters cimport COUNTERS
 from media.relay.history cimport history_init
+from media.relay.layers cimport flowing_layer
 from media.relay.linux cimport (
     AF_INET,
     EFD_CLOEXEC,
@@ -645,7 +646,7 @@ cdef class Relay:
             "bytes": copy.bytes,
             "lost": sum([reception_lost(&receptions[<int>i]) for i in layers]),
             "jitter": max([receptions[<int>i].jitter_16 >> 4 for i in layers]),
-            "keyframes": sum([copy.layers[<int>i].keyframes for i in layers]),
+            "keyframes": sum([copy.figures[<int>i].keyframes for i in layers]),
             "plis_sent": copy.plis_sent,
             "nacks_sent": copy.nacks_sent,
             "retransmissions_received": copy.retransmissions,
@@ -661,12 +662,12 @@ cdef class Relay:
         self._copy_track(track, &copy, receptions)
         return [
             {
-                "packets": copy.layers[i].packets,
-                "bytes": copy.layers[i].bytes,
-                "age_ms": _age_ms(copy.layers[i].seen_us),
-                "keyframes": copy.layers[i].keyframes,
+                "packets": copy.figures[i].packets,
+                "bytes": copy.figures[i].bytes,
+                "age_ms": _age_ms(copy.figures[i].seen_us),
+                "keyframes": copy.figures[i].keyframes,
             }
-            for i in range(copy.layer_count)
+            for i in range(max(copy.layer_count, copy.figure_count))
         ]
 
     def audio_levels(self, tracks):
@@ -693,12 +694,14 @@ cdef class Relay:
         cdef Shard *shard = self._here()
         cdef Subscription *found
         cdef Subscription copy
+        cdef int layer = -1
         memset(&copy, 0, sizeof(copy))
         with nogil:
             control_lock(&shard.lock)
             found = <Subscription *>slots_get(&shard.subscriptions, subscription)
             if found != NULL:
                 copy = found[0]
+                layer = flowing_layer(found)
             unlock(&shard.lock)
         _done(verbs.DONE if found != NULL else verbs.UNKNOWN_HANDLE)
         return {
@@ -709,5 +712,5 @@ cdef class Relay:
             "retransmissions_sent": copy.retransmissions_sent,
             "fraction_lost": copy.fraction_lost,
             "round_trip_us": copy.round_trip_us,
-            "layer": copy.layer if copy.flowing else -1,
+            "layer": layer,
         }

@@ -18,13 +18,15 @@ from media.relay.counters cimport (
     DROPPED_WAITING_KEYFRAME,
     OFFLOAD_REFUSED,
 )
-from media.relay.layers cimport may_begin, wanted_layer, watch
+from media.relay.layers cimport may_begin, waits, want_start, wanted_layer, watch
 from media.relay.linux cimport pthread_mutex_lock, pthread_mutex_unlock
 from media.relay.locks cimport relay_lock, unlock
 from media.relay.outgoing cimport send, send_rtp, subscriber_payload_type
+from media.relay.pictures cimport pictures_note, pictures_restart
 from media.relay.placing cimport placing_restart, placing_skip, placing_take
 from media.relay.rtcp cimport write_sender_report
 from media.relay.rtp cimport write_rtp
+from media.relay.scalability cimport blank, extent_begin, extent_follow, is_left_out
 from media.relay.state cimport (
     CACHE_BYTES,
     Layer,
@@ -139,6 +141,7 @@ cdef void forward_packet(
     cdef uint32_t timestamp
     cdef uint8_t *out
     cdef int length
+    cdef Packet empty
     cdef bint flowing = subscription.flowing and subscription.stream_serial == stream.serial
     if packet.payload_length == 0:
         # Padding only: probes the publisher's uplink, which ends here.
@@ -159,6 +162,18 @@ cdef void forward_packet(
                 drop(shard, subscription, DROPPED_WAITING_KEYFRAME)
             return
         begin(shard, subscription, stream, packet)
+    if packet.sequence_ext > subscription.placing.highest:
+        extent_follow(subscription, packet)
+        if is_left_out(subscription, packet):
+            placing_skip(&subscription.placing, packet.sequence_ext)
+            return
+    elif is_left_out(subscription, packet):
+        # Its number is given out: it must not look lost for ever.
+        empty = blank(packet)
+        packet = &empty
+    if packet.keyframe and subscription.source.layer_count == 1 and waits(subscription):
+        # It came late: its picture had begun in the old extent.
+        want_start(shard, subscription, shard.now_us)
     place = placing_take(&subscription.placing, packet.sequence_ext)
     if place < 0:
         drop(shard, subscription, DROPPED_LATE)
@@ -187,6 +202,7 @@ cdef void forward_packet(
     if packet.sequence_ext == subscription.placing.highest:
         subscription.last_timestamp = timestamp
         subscription.last_us = shard.now_us
+        pictures_note(&subscription.pictures, packet)
 
 
 cdef inline bint flows_otherwise(
@@ -201,12 +217,14 @@ cdef inline bint flows_otherwise(
 cdef void begin(
     Shard *shard, Subscription *subscription, const Stream *stream, const Packet *packet
 ) noexcept nogil:
-    """Go on with this packet: the sequence at last + 1, the timestamp at last + elapsed time.
+    """Go on with this packet: sequence and picture at last + 1, timestamp at last + elapsed time.
 
     The same source after a pause keeps its timestamps: they went on meanwhile.
     """
     cdef int64_t elapsed
     placing_restart(&subscription.placing, packet.sequence_ext)
+    pictures_restart(&subscription.pictures, packet)
+    extent_begin(subscription, packet)
     subscription.flowing = True
     subscription.layer = stream.layer
     watch(subscription.source)

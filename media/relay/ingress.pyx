@@ -37,8 +37,8 @@ from media.relay.counters cimport (
     RTP_IN,
     STUN_UP,
 )
+from media.relay.descriptor cimport describe
 from media.relay.forward cimport add_to_run, flush, forward_runs
-from media.relay.keyframe cimport begins_keyframe
 from media.relay.layers cimport is_alive
 from media.relay.reception cimport reception_extend, reception_note
 from media.relay.recovery cimport recovery_note
@@ -50,6 +50,8 @@ from media.relay.state cimport (
     Address,
     BATCH_PACKETS,
     Binding,
+    Figures,
+    LAYERS_MAX,
     Layer,
     OTHER_AUDIO,
     Packet,
@@ -381,7 +383,8 @@ cdef void ingest_media(
         shard.counters[DROPPED_OTHER_SSRC] += 1
         return
     track.seen_us = shard.now_us
-    note_layer(shard, track, &track.layers[stream.layer], packet)
+    describe(stream, packet)
+    note_layer(shard, track, stream.layer, packet)
     if not track.is_video and track.forwarding:
         note_loudness(track, packet)
     if packet.payload_length == 0:
@@ -390,14 +393,21 @@ cdef void ingest_media(
 
 
 cdef inline void note_layer(
-    Shard *shard, const Track *track, Layer *layer, const Packet *packet
+    Shard *shard, Track *track, int index, const Packet *packet
 ) noexcept nogil:
     """A paused layer that lives again is asked for the keyframe that somebody waits for."""
+    cdef Layer *layer = &track.layers[index]
+    cdef Figures *figures
     if layer.keyframe_wanted and not is_alive(layer, shard.now_us):
         want_keyframe(shard, track, layer, shard.now_us)
     layer.seen_us = shard.now_us
-    layer.packets += 1
-    layer.bytes += packet.payload_length
+    if track.layer_count == 1:
+        index = min(packet.spatial, LAYERS_MAX - 1)
+        track.figure_count = max(track.figure_count, index + 1)
+    figures = &track.figures[index]
+    figures.seen_us = shard.now_us
+    figures.packets += 1
+    figures.bytes += packet.payload_length
 
 
 cdef inline void note_loudness(Track *track, const Packet *packet) noexcept nogil:
@@ -440,6 +450,7 @@ cdef void ingest_retransmission(
         return
     packet.codec = peer.negotiated.codecs[packet.payload_type]
     packet.sequence_ext = reception_extend(&original.reception, packet.sequence)
+    describe(original, packet)
     pass_on(shard, track, original, packet, True)
 
 
@@ -448,15 +459,12 @@ cdef void pass_on(
 ) noexcept nogil:
     """Have a packet of an active SSRC forwarded. again: it was sent again, as RTX."""
     cdef Layer *layer = &track.layers[stream.layer]
-    packet.keyframe = track.is_video and begins_keyframe(
-        packet.codec.family, packet.data + packet.payload_at, packet.payload_length
-    )
     if layer.recovery != NULL and track.forwarding and layer.watched:
         if not recovery_note(shard, track, layer, stream, packet, again):
             shard.counters[DROPPED_DUPLICATE] += 1
             return
     if packet.keyframe:
-        layer.keyframes += 1
+        track.figures[stream.layer].keyframes += 1
         layer.keyframe_wanted = False
     if not track.forwarding:
         shard.counters[DROPPED_MUTED] += 1

@@ -44,10 +44,25 @@ cdef inline bint may_begin(const Subscription *subscription, int layer) noexcept
     return layer == wanted or (layer < wanted and not subscription.flowing)
 
 
+cdef inline int flowing_layer(const Subscription *subscription) noexcept nogil:
+    """The layer that it gets, of a scalable stream the highest; -1: none."""
+    if not subscription.flowing or subscription.source == NULL:
+        return -1
+    if subscription.source.layer_count > 1:
+        return subscription.layer
+    return min(subscription.extent.spatial, max(subscription.source.figure_count, 1) - 1)
+
+
 cdef inline bint waits(const Subscription *subscription) noexcept nogil:
-    """Whether it is to get a layer that it does not get. It has a source."""
+    """Whether it is to get a layer that it does not get, or not yet. It has a source."""
     cdef int wanted = wanted_layer(subscription)
-    return wanted >= 0 and not (subscription.flowing and subscription.layer == wanted)
+    if wanted < 0:
+        return False
+    if not subscription.flowing or subscription.layer != wanted:
+        return True
+    return flowing_layer(subscription) < min(
+        subscription.spatial, subscription.source.figure_count - 1
+    )
 
 
 cdef inline void watch(Track *track) noexcept nogil:

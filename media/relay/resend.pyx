@@ -15,6 +15,7 @@ from media.relay.counters cimport DROPPED_PROTECT, NACKS_RECEIVED, RETRANSMISSIO
 from media.relay.outgoing cimport send_rtp, subscriber_payload_type
 from media.relay.placing cimport placing_position
 from media.relay.rtp cimport write_rtx
+from media.relay.scalability cimport blank, is_left_out
 from media.relay.state cimport (
     OUTPUTS_PER_HOLD,
     Packet,
@@ -59,7 +60,8 @@ cdef void resend(Shard *shard, Subscription *subscription, uint16_t number) noex
     cdef Peer *peer = subscription.peer
     cdef Recovery *recovery
     cdef Resent *resent
-    cdef Packet *packet
+    cdef const Packet *packet
+    cdef Packet empty
     cdef int64_t position
     if not can_resend(shard, subscription):
         return
@@ -73,6 +75,9 @@ cdef void resend(Shard *shard, Subscription *subscription, uint16_t number) noex
     packet = cache_find(&recovery.cache, position)
     if packet == NULL or packet.payload_length > subscription.resend_budget:
         return
+    if is_left_out(subscription, packet):
+        empty = blank(packet)
+        packet = &empty
     if subscriber_payload_type(subscription, packet) < 0 or subscription.rtx_payload_type < 0:
         return
     if write_and_send(shard, peer, subscription, packet, number):

@@ -247,6 +247,7 @@ cdef Outcome add_subscription(
             subscription.placing = retired.placing
             subscription.last_timestamp = retired.last_timestamp
             subscription.last_us = retired.last_us
+            subscription.pictures = retired.pictures
             subscription.rtx_sequence = retired.rtx_sequence
             free(retired)
         subscription.peer = peer

@@ -7,6 +7,8 @@ Owns no state.
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t
 from libc.string cimport memcpy, memset
+from media.relay.pictures cimport pictures_write
+from media.relay.scalability cimport ends_picture
 from media.relay.state cimport (
     ABS_SEND_TIME,
     AUDIO_LEVEL,
@@ -127,14 +129,15 @@ cdef size_t write_rtp(
 ) noexcept nogil:
     """Write `packet` at `out` as the subscriber is to see it; returns its length.
 
-    Its own SSRC, payload type, sequence number, timestamp and extensions; CSRCs and the
-    marker are copied, padding is left out with its bit. At most OUTPUT_MAX bytes with
-    SRTP's trailer, for a packet of RTP_MAX.
+    Its own SSRC, payload type, sequence number, timestamp, extensions and picture ids; CSRCs
+    are copied, the marker is set where its picture ends, padding is left out with its bit. At
+    most OUTPUT_MAX bytes with SRTP's trailer, for a packet of RTP_MAX.
     """
     cdef size_t at = write_header(
         out, packet, subscription, subscription.ssrc, payload_type, sequence, timestamp, send_time
     )
     memcpy(out + at, packet.data + packet.payload_at, packet.payload_length)
+    pictures_write(&subscription.pictures, out + at, packet)
     return at + packet.payload_length
 
 
@@ -159,6 +162,7 @@ cdef size_t write_rtx(
     )
     put16(out + at, original)
     memcpy(out + at + 2, packet.data + packet.payload_at, packet.payload_length)
+    pictures_write(&subscription.pictures, out + at + 2, packet)
     return at + 2 + packet.payload_length
 
 
@@ -211,7 +215,7 @@ cdef size_t write_header(
     cdef size_t at = packet.header_length
     memcpy(out, packet.data, at)
     out[0] = 0x80 | (packet.data[0] & 0x0F)
-    out[1] = (0x80 if packet.marker else 0) | payload_type
+    out[1] = (0x80 if ends_picture(subscription, packet) else 0) | payload_type
     put16(out + 2, sequence)
     put32(out + 4, timestamp)
     put32(out + 8, ssrc)

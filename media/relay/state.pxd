@@ -52,6 +52,8 @@ cdef enum:
     LAYERS_MAX = 4
     # Of spatial and temporal ids; more than any that is used.
     LAYER_ID_MAX = 7
+    # Frames that the dependency descriptor describes (A.8.2)
+    TEMPLATES_MAX = 64
     # A Wi-Fi MTU; larger media datagrams are nobody's.
     RTP_MAX = 1500
     # Our own header extensions and SRTP's trailer on top of it.
@@ -118,7 +120,6 @@ cdef struct Packet:
     uint16_t payload_length         # without padding
     uint8_t payload_type
     bint marker
-    bint keyframe
     uint16_t sequence
     uint32_t timestamp
     uint32_t ssrc
@@ -126,6 +127,15 @@ cdef struct Packet:
     Codec codec
     uint16_t field_at[EXTENSIONS]
     uint8_t field_length[EXTENSIONS]    # 0: absent
+    # Of video (descriptor.pyx)
+    bint keyframe                   # it begins one
+    bint begins_frame               # of one spatial layer
+    bint ends_frame
+    bint switches                   # what follows needs nothing of a higher temporal layer before
+    uint8_t spatial
+    uint8_t temporal
+    uint8_t picture_at              # the picture id, in the payload; 0: absent
+    uint8_t base_at                 # TL0PICIDX, likewise
     int next                        # in the run; -1 ends it
 
 # Whether a number arrived, and where its packet is.
@@ -160,6 +170,21 @@ cdef struct Resent:
     int64_t sequence_ext
     int64_t sent_us
 
+# The highest layers of a scalable stream that a subscriber gets (scalability.pxd).
+cdef struct Extent:
+    int spatial
+    int temporal
+
+# How a subscriber's picture numbers differ from its source's, and the last ones it got, as it
+# knows them (pictures.pxd). All wrap: those of pictures at 7 or 15 bits.
+cdef struct Pictures:
+    bint numbered
+    bint base_numbered
+    uint16_t shift                  # out = in + shift
+    uint16_t last
+    uint8_t base_shift
+    uint8_t base_last
+
 # Packets of one layer that arrived in one batch: forwarded together.
 cdef struct Run:
     uint64_t track                  # handle: the track may go while the lock is released
@@ -189,6 +214,23 @@ cdef struct Ufrag:
     uint16_t length
     char text[UFRAG_MAX]
 
+# A frame as the dependency descriptor knows it.
+cdef struct Template:
+    uint8_t spatial
+    uint8_t temporal
+    uint8_t independent             # it refers to no earlier frame
+    uint8_t switches                # as in Packet
+
+# What a stream's last keyframe with a dependency descriptor said (dependency.pyx).
+cdef struct Dependencies:
+    int64_t since                   # that keyframe's number
+    uint8_t first_template          # its id; they count modulo 64
+    uint8_t template_count          # 0: there was none yet
+    uint8_t target_count
+    uint8_t chain_count
+    uint8_t spatial_count
+    Template templates[TEMPLATES_MAX]
+
 # One SSRC received from a peer.
 cdef struct Stream:
     uint64_t serial                 # never reused
@@ -204,6 +246,7 @@ cdef struct Stream:
     int64_t seen_us
     uint32_t clock_rate
     Reception reception
+    Dependencies dependencies
     # The publisher's last sender report
     uint64_t report_serial          # 0: none yet; never reused
     uint64_t report_ntp
@@ -323,11 +366,15 @@ cdef struct Layer:
     uint64_t batch                  # run_index belongs to this batch
     int run_index
     int64_t seen_us                 # 0: no packet yet
+    uint8_t rid_length              # 0: the track has no simulcast
+    char rid[RID_MAX]
+
+# What came of a layer, since the track was there.
+cdef struct Figures:
+    int64_t seen_us                 # 0: no packet yet
     uint64_t packets
     uint64_t bytes
     uint64_t keyframes
-    uint8_t rid_length              # 0: the track has no simulcast
-    char rid[RID_MAX]
 
 cdef struct Track:
     uint64_t handle
@@ -342,6 +389,8 @@ cdef struct Track:
     bint answers_nacks              # whether the publisher sends again what is asked for
     int layer_count                 # at least 1
     Layer layers[LAYERS_MAX]        # lowest first
+    int figure_count
+    Figures figures[LAYERS_MAX]     # of each, or of a scalable stream's spatial layers
     Subscription *subscribers
     int64_t keyframe_asked_us       # of any layer
     uint64_t packets
@@ -370,6 +419,10 @@ cdef struct Subscription:
     int spatial                     # the layer it is to get, of those there are; -1: none
     int temporal
     int layer                       # that it gets; good only while it is flowing
+    Extent extent                   # of a scalable stream, that it gets
+    Extent extent_before
+    int64_t extent_since            # the position where the present one began
+    uint32_t picture_timestamp      # the newest picture's, as it came
     # The one continuous stream that the subscriber sees
     bint flowing                    # False: the next packet that may start it, starts it
     uint64_t stream_serial          # the Stream that timestamp_shift belongs to
@@ -377,6 +430,7 @@ cdef struct Subscription:
     uint32_t timestamp_shift        # out = in + shift
     uint32_t last_timestamp
     int64_t last_us                 # 0: nothing sent yet
+    Pictures pictures
     Codec codec                     # payload_type's cache
     int payload_type
     int rtx_payload_type            # -1: none

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from media.relay import Relay
+from media.relay import VP9, Relay
 from tests.unit.media.relay.acknowledgement import feedback, remb
 from tests.unit.media.relay.browser import (
     EXTENSIONS,
@@ -28,6 +28,8 @@ from tests.unit.media.relay.browser import (
 )
 from tests.unit.media.relay.call import ALICE, SLOT, SLOT_RTX, Call
 from tests.unit.media.relay.rtp import Rtp
+from tests.unit.media.relay.scalable import Scalable
+from tests.unit.media.relay.simulcast import Simulcast
 
 HERE = Path(__file__).parent
 ROUNDS = 4000
@@ -44,8 +46,30 @@ def measure(profile: str) -> dict[str, int]:
     call = Call(relay, alice, bob, "video")
     slot = relay.add_subscription(carol.peer, "video", "5", SLOT, SLOT_RTX)
     relay.set_source(slot, call.track)
+    camera = Simulcast(relay, lambda **options: Browser(relay, profile=profile, **options))
+    scalable = Scalable(
+        relay,
+        lambda **options: Browser(relay, profile=profile, **options),
+        VP9,
+        described=True,
+    )
+    dave = Browser(relay, profile=profile)
+    erin = Browser(relay, profile=profile, codecs=scalable.codecs)
+    slots = camera.viewer(dave), scalable.viewer(erin)
     done = 0
     lost: list[tuple[int, bytes]] = []
+
+    def change_layers(number: int) -> None:
+        """Both of another kind of layers get a few packets, and another layer now and then."""
+        if number % 20 == 10:
+            for slot in slots:
+                relay.set_layer(slot, number // 20 % 4 - 1, number // 20 % 3)
+        for layer in range(3):
+            camera.send(layer, number, key=number % 20 == 0)
+        scalable.picture(number, key=number % 20 == 0)
+        for each in (dave, erin, camera.alice, scalable.alice):
+            each.drain()
+            each.rtp.clear()
 
     def play(count: int) -> int:
         nonlocal done
@@ -73,6 +97,8 @@ def measure(profile: str) -> dict[str, int]:
                 theirs += carol.receive().ssrc == SLOT  # the rest is a probe's
             newest = bob.receive_many(1 + len(lost))[0]
             lost.clear()
+            if number % 4 == 0:
+                change_layers(number // 4)
             if number % 5 == 0:
                 bob.send_rtcp(nack(1, SLOT, (newest.sequence, 0)))
                 assert bob.receive().ssrc == SLOT_RTX
@@ -98,6 +124,7 @@ def measure(profile: str) -> dict[str, int]:
         "resent": relay.stats()["retransmissions_sent"],
         "probes": relay.downlink(carol.peer).padding_bytes,
         "arrived": relay.downlink(bob.peer).arrived_packets,
+        "layered": sum(relay.subscription_stats(slot)["packets"] for slot in slots),
     }
     relay.stop()
     return figures
@@ -127,6 +154,7 @@ def test_nothing_is_allocated_per_packet(tmp_path: Path) -> None:
         assert figures["resent"] > ROUNDS // 10
         assert figures["probes"] > 1_000
         assert figures["arrived"] > ROUNDS // 2
+        assert figures["layered"] > ROUNDS // 4
         assert figures["measured"] == 0, figures
 
 

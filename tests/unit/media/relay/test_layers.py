@@ -305,12 +305,12 @@ def test_a_switch_asks_for_the_wanted_layers_keyframe_until_it_comes(
         pass
     camera.alice.drain()
     camera.alice.rtcp.clear()
+    wanted_at = time.monotonic()
     camera.relay.set_layer(slot, 0)
     assert asked_for_keyframes(camera) == {0}
-    asked_at = time.monotonic()
     camera.send(0, 2)
     assert asked_for_keyframes(camera) == {0}
-    assert time.monotonic() - asked_at > 0.4
+    assert time.monotonic() - wanted_at > 0.45
 
 
 def test_a_layer_that_nothing_comes_of_is_not_asked_again_and_again(
