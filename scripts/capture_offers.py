@@ -1,34 +1,40 @@
-"""Capture real Chromium offers for the answerer's tests, one file for each offer.
+"""Capture real browsers' offers for the answerer's tests, one file for each offer.
 
-    .venv/bin/python -m scripts.capture_offers [SCENARIO ...]
+    .venv/bin/python -m scripts.capture_offers BROWSER [SCENARIO ...]
 
-Runs the scenarios below in /usr/bin/chromium, headless, and writes what it offers at each step
-to tests/data/offers/chromium/SCENARIO/N-STEP.offer. Between steps our own answerer answers, so
-that the next offer is one that follows a real negotiation; no media flows. What to do with new
-offers is in tests/data/offers/README.md.
+Runs the scenarios below in the system's Chromium or Firefox, headless, and writes what it offers
+at each step to tests/data/offers/BROWSER/SCENARIO/N-STEP.offer. Between steps our own answerer
+answers, so that the next offer is one that follows a real negotiation; no media flows. What to do
+with new offers is in tests/data/offers/README.md.
 """
 
 import argparse
 import asyncio
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
-from playwright.async_api import Browser, Page, Route, async_playwright
+from playwright.async_api import Browser, Page, Playwright, Route, async_playwright
 
 from media.answerer import ServerDescription, Slot, make_answer
 from media.offer import parse_offer
 from scripts.chromium import launch_chromium
+from scripts.firefox import launched_firefox
 
-OFFERS: Final = Path(__file__).parents[1] / "tests" / "data" / "offers" / "chromium"
+OFFERS: Final = Path(__file__).parents[1] / "tests" / "data" / "offers"
 
 # A secure context without a server: Playwright answers for this origin.
 ORIGIN: Final = "https://capture.test/"
 PAGE: Final = """<!doctype html><title>Offers</title><script>
-const pc = new RTCPeerConnection({bundlePolicy: "max-bundle"});
+let pc;
 const streams = {};  // by mid, the ids that ontrack told
-pc.ontrack = (event) => { streams[event.transceiver.mid] = event.streams.map(({id}) => id); };
+function connect(configuration) {
+  pc = new RTCPeerConnection(configuration);
+  pc.ontrack = (event) => { streams[event.transceiver.mid] = event.streams.map(({id}) => id); };
+}
+connect({bundlePolicy: "max-bundle"});
 async function publish(encodings) {
   const stream = await navigator.mediaDevices.getUserMedia({audio: true, video: true});
   const [audio, video] = [...stream.getAudioTracks(), ...stream.getVideoTracks()];
@@ -37,8 +43,14 @@ async function publish(encodings) {
     direction: "sendonly", streams: [stream], sendEncodings: encodings ?? [{}],
   });
 }
+function drawing() {
+  const canvas = document.createElement("canvas");
+  canvas.getContext("2d").fillRect(0, 0, 9, 9);
+  return canvas.captureStream(5);
+}
 async function share() {
-  const stream = await navigator.mediaDevices.getDisplayMedia({video: true});
+  // A headless Firefox has no screen; an offer does not tell the difference.
+  const stream = await navigator.mediaDevices.getDisplayMedia({video: true}).catch(drawing);
   pc.addTransceiver(stream.getVideoTracks()[0], {direction: "sendonly", streams: [stream]});
 }
 function receive(pairs) {
@@ -97,11 +109,23 @@ SCENARIOS: Final[Mapping[str, Mapping[str, str]]] = {
         "channel-first": "pc.createDataChannel('chat')",
         "publish": "publish()",
     },
+    "unbundled": {
+        "publish": "(connect(), publish())",
+        "one-more-person": "receive(1)",
+        "restart": "pc.restartIce()",
+    },
     "both-directions": {
         "publish": "publish().then(() => pc.getTransceivers().forEach("
         "(each) => { each.direction = 'sendrecv'; }))",
     },
 }
+# The scenarios of one browser alone: the other does not know what they use, or does not care.
+ONLY_IN: Final[Mapping[str, str]] = {"scalable-video": "chromium", "unbundled": "firefox"}
+BROWSERS: Final = ("chromium", "firefox")
+
+
+def scenarios_of(browser: str) -> list[str]:
+    return [name for name in SCENARIOS if ONLY_IN.get(name, browser) == browser]
 
 
 class Server:
@@ -150,7 +174,7 @@ async def open_page(browser: Browser) -> Page:
 
 
 async def negotiations(page: Page, scenario: str) -> AsyncIterator[tuple[str, str, str]]:
-    """Play one scenario on a fresh document: (step, offer, answer) once Chromium took the answer.
+    """Play one scenario on a fresh document: (step, offer, answer) once it took the answer.
 
     Raises playwright.async_api.Error where it does not take it.
     """
@@ -164,12 +188,23 @@ async def negotiations(page: Page, scenario: str) -> AsyncIterator[tuple[str, st
         yield step, sdp, answer
 
 
-async def capture(scenarios: Sequence[str]) -> None:
-    async with async_playwright() as playwright:
+@asynccontextmanager
+async def launched(playwright: Playwright, name: str) -> AsyncIterator[Browser]:
+    """One of BROWSERS."""
+    if name == "firefox":
+        async with launched_firefox(playwright) as browser:
+            yield browser
+    else:
         browser = await launch_chromium(playwright)
+        yield browser
+        await browser.close()
+
+
+async def capture(name: str, scenarios: Sequence[str]) -> None:
+    async with async_playwright() as playwright, launched(playwright, name) as browser:
         page = await open_page(browser)
         for scenario in scenarios:
-            folder = OFFERS / scenario
+            folder = OFFERS / name / scenario
             folder.mkdir(parents=True, exist_ok=True)
             for old in folder.glob("*.offer"):
                 old.unlink()
@@ -179,7 +214,6 @@ async def capture(scenarios: Sequence[str]) -> None:
                 path = folder / f"{number}-{step}.offer"
                 path.write_text(_anonymous(sdp), newline="\n")
                 print(path.relative_to(OFFERS), len(sdp))
-        await browser.close()
 
 
 def _anonymous(sdp: str) -> str:
@@ -192,12 +226,14 @@ def _anonymous(sdp: str) -> str:
 
 
 def main() -> None:
-    arguments = argparse.ArgumentParser(description="Capture Chromium's offers for the tests.")
+    arguments = argparse.ArgumentParser(description="Capture a browser's offers for the tests.")
+    arguments.add_argument("browser", choices=BROWSERS)
     arguments.add_argument("scenario", nargs="*", help=f"of {', '.join(SCENARIOS)}; default: all")
-    wanted = arguments.parse_args().scenario or list(SCENARIOS)
-    if unknown := set(wanted) - set(SCENARIOS):
+    parsed = arguments.parse_args()
+    known = scenarios_of(parsed.browser)
+    if unknown := set(parsed.scenario) - set(known):
         arguments.error(f"no such scenario: {', '.join(sorted(unknown))}")
-    asyncio.run(capture(wanted))
+    asyncio.run(capture(parsed.browser, parsed.scenario or known))
 
 
 if __name__ == "__main__":

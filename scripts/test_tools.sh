@@ -5,6 +5,7 @@ missing=""
 need() { command -v "$1" >/dev/null || missing="$missing $2"; }
 
 need chromium chromium
+need firefox-esr firefox-esr
 need fc-list fontconfig
 need ip iproute2
 need turnserver coturn

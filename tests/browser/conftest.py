@@ -1,4 +1,4 @@
-"""One real Chromium and one real server for all browser tests."""
+"""One real Chromium, one real Firefox and one real server for all browser tests."""
 
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -9,6 +9,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, async_playwright
 
 from scripts.chromium import launch_chromium
+from scripts.firefox import launched_firefox
 from tests.browser.room import Room, record_connections
 from tests.support.server import Server
 
@@ -30,6 +31,12 @@ async def chromium() -> AsyncIterator[Browser]:
         browser = await launch_chromium(playwright)
         yield browser
         await browser.close()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def firefox() -> AsyncIterator[Browser]:
+    async with async_playwright() as playwright, launched_firefox(playwright) as browser:
+        yield browser
 
 
 @pytest_asyncio.fixture(loop_scope="session")

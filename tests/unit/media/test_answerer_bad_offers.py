@@ -11,7 +11,7 @@ from media.offer import MAX_CHARACTERS, parse_offer
 from tests.data.offers.stored import answer, stored
 
 PUBLISH = stored("chromium/audio-video/1-publish")
-FIREFOX = stored("firefox-handwritten/renegotiation/2-one-more-person")
+FIREFOX = stored("firefox/receive/2-two-more-people")
 SIMULCAST = stored("chromium/simulcast/1-publish")
 FINGERPRINT = next(line for line in PUBLISH.splitlines() if "fingerprint" in line)
 PWD = next(line for line in PUBLISH.splitlines() if "ice-pwd" in line)

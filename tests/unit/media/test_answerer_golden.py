@@ -31,7 +31,7 @@ def test_a_stored_offer_gets_the_answer_that_is_kept_beside_it(path: Path) -> No
 
 def test_there_are_offers_of_both_browsers_and_no_answer_without_an_offer() -> None:
     browsers = {stored.name(path).split("/")[0] for path in stored.files()}
-    assert browsers == {"chromium", "firefox-handwritten"}
+    assert browsers == {"chromium", "firefox"}
     answers = {path.with_suffix(".offer") for path in stored.FOLDER.rglob("*.answer")}
     assert answers == set(stored.files())
 
@@ -46,7 +46,7 @@ def test_answers_of_one_connection_keep_what_an_id_means(scenario: Path) -> None
             assert before.extensions[extension] == after.extensions[extension]
 
 
-@pytest.mark.parametrize("browser", ["chromium/ice-restart/", "firefox-handwritten/renegotiation/"])
+@pytest.mark.parametrize("browser", ["chromium/ice-restart/", "firefox/ice-restart/"])
 def test_a_restart_shows_as_another_user_name_with_the_same_sections(browser: str) -> None:
     files = [path for path in stored.files() if stored.name(path).startswith(browser)]
     before, after = (parse_offer(stored.read(path)) for path in files[-2:])

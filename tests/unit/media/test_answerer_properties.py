@@ -201,7 +201,7 @@ def test_each_kind_of_line_may_lack_be_doubled_or_have_no_value() -> None:
     for offer in (
         stored("chromium/audio-video/1-publish"),
         stored("chromium/simulcast/1-publish"),
-        stored("firefox-handwritten/simulcast/1-publish"),
+        stored("firefox/simulcast/1-publish"),
     ):
         lines = offer.splitlines(keepends=True)
         for name, line in {line.partition(":")[0].strip(): line for line in lines}.items():
