@@ -48,6 +48,10 @@ export const cameraOff = icon(
   svg`<path d="M9.3 6.500H13A2.5 2.5 0 0 1 15.5 9v1.800l5.5-3v8.400l-3-1.640M14.8 16.700a2.49 2.49 0 0 1-1.8.8H5.500A2.5 2.5 0 0 1 3 15V9a2.5 2.5 0 0 1 2-2.45" />${strike}`,
 );
 
+export const shareScreen = icon(
+  svg`<rect x="3" y="4.5" width="18" height="12" rx="2" /><path d="M8.5 20h7M12 13.500V8M9.3 10.400L12 7.700l2.7 2.700" />`,
+);
+
 export const close = icon(svg`<path d="M6 6l12 12M18 6L6 18" />`);
 
 export const hide = icon(svg`<path d="M6 9l6 6 6-6" />`);

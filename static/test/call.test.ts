@@ -1,5 +1,4 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import type { LocalMedia } from "../src/media/local";
 import { Call } from "../src/room/call";
 
 class Connection {
@@ -69,8 +68,12 @@ function call(): Call {
     recovered: nothing,
     offerRefused: nothing,
   };
-  const local = { track: () => null } as unknown as LocalMedia;
-  return new Call(() => new Promise(() => {}), local, listener, undefined);
+  return new Call(
+    () => new Promise(() => {}),
+    () => null,
+    listener,
+    undefined,
+  );
 }
 
 function connection(): Connection {
@@ -81,6 +84,7 @@ function connection(): Connection {
 
 beforeEach(() => {
   vi.useFakeTimers();
+  vi.stubGlobal("navigator", { hardwareConcurrency: 2 });
   vi.stubGlobal("document", { visibilityState: "visible" });
   doubtful.mockClear();
 });

@@ -89,6 +89,7 @@ function client(): SignalingClient {
     refused,
     stateChanged: () => {},
     sectionsChanged: () => {},
+    layersChanged: () => {},
     ended: () => {},
     replaced: () => {},
   });

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { type FlowSample, moved, quality, StallWatch, sampleFlow } from "../src/media/flow";
+import { type FlowSample, moved, StallWatch, sampleFlow } from "../src/media/flow";
 
 function sample(change: Partial<FlowSample> & { mids?: Record<string, number> } = {}): FlowSample {
   const { mids = {}, ...rest } = change;
@@ -7,8 +7,6 @@ function sample(change: Partial<FlowSample> & { mids?: Record<string, number> } 
     at: 0,
     packetsSent: 0,
     bytesReceived: 0,
-    packetsLost: 0,
-    packetsReceived: 0,
     progress: new Map(Object.entries(mids)),
     rttMs: undefined,
     silentMs: undefined,
@@ -42,8 +40,6 @@ describe("a sample of the statistics", () => {
         at: 5,
         packetsSent: 7,
         bytesReceived: 100,
-        packetsLost: 1,
-        packetsReceived: 140,
         rttMs: 40,
         silentMs: 30,
         mids: { "2": 50, "3": 30 },
@@ -138,27 +134,5 @@ describe("the stall watch", () => {
     const watch = new StallWatch();
     watch.observe(second(0, 0), true);
     expect(watch.observe(second(3, 900), false)).toBe(true);
-  });
-});
-
-describe("the quality of a connection", () => {
-  const of = (lost: number, received: number, rttMs?: number) =>
-    quality(sample(), sample({ packetsLost: lost, packetsReceived: received, rttMs }));
-
-  test("follows loss", () => {
-    expect([of(0, 100), of(2, 98), of(5, 95), of(20, 80)]).toEqual([
-      "good",
-      "good",
-      "fair",
-      "weak",
-    ]);
-  });
-
-  test("follows delay", () => {
-    expect([of(0, 100, 40), of(0, 100, 400), of(0, 100, 900)]).toEqual(["good", "fair", "weak"]);
-  });
-
-  test("is good when nothing was received and nothing lost", () => {
-    expect(of(0, 0)).toBe("good");
   });
 });

@@ -54,6 +54,22 @@ describe("what a screen reader says", () => {
     expect(said(away, before)).toEqual(["Maya is back."]);
   });
 
+  test("speaks of screens, the other's and one's own", () => {
+    const before = room(person("me"), person("Maya"));
+    expect(said(before, room(person("me"), person("Maya", { screen: true })))).toEqual([
+      "Maya is sharing a screen.",
+    ]);
+    expect(said(before, room(person("me", { screen: true }), person("Maya")))).toEqual([
+      "You are sharing your screen.",
+    ]);
+  });
+
+  test("is silent about who speaks and how good a connection is", () => {
+    const before = room(person("Maya"));
+    const now = { ...room(person("Maya", { quality: "poor" })), speaker: "Maya" };
+    expect(said(before, now)).toEqual([]);
+  });
+
   test("confirms one's own mute", () => {
     expect(said(room(person("me")), room(person("me", { microphone: false })))).toEqual([
       "You are muted.",

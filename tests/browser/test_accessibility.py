@@ -30,8 +30,13 @@ DESKTOP: ViewportSize = {"width": 1440, "height": 900}
 
 
 async def has_no_fault(page: Page, state: str, *, without: Sequence[str] = ()) -> None:
-    # What fades in is judged when it is there.
-    await page.evaluate("Promise.all(document.getAnimations().map(each => each.finished))")
+    # What fades in is judged when it is there; a movement brings back controls that have faded.
+    await page.mouse.move(4, 4)
+    await page.mouse.move(8, 8)
+    await page.evaluate(
+        "new Promise(requestAnimationFrame).then(() => new Promise(requestAnimationFrame))"
+        ".then(() => Promise.all(document.getAnimations().map(each => each.finished)))"
+    )
     await page.evaluate(_AXE.read_text())
     faults: list[Any] = await page.evaluate(_RUN, list(without))
     assert not faults, f"{state}: {faults}"
@@ -64,6 +69,17 @@ async def test_every_page_of_a_session_is_accessible(
     await client.press("Mute")
     await therapist.page.get_by_text("muted", exact=True).first.wait_for()
     await has_no_fault(therapist.page, "in a call")
+    await has_connection_bars(therapist)
+    await has_no_fault(therapist.page, "in a call, with the connections' quality")
+    if (
+        size is DESKTOP
+    ):  # a bar as narrow as a phone's has no room for it, nor have phones such a thing
+        await client.press("Share screen")
+        await therapist.page.locator("video[data-screen]").wait_for()
+        await has_no_fault(therapist.page, "seeing a screen")
+        await has_no_fault(client.page, "sharing a screen")
+        await client.press("Stop sharing")
+        await therapist.page.locator("video[data-screen]").wait_for(state="detached")
     await therapist.press("End session")
     await therapist.page.get_by_role("dialog").wait_for()
     # axe counts what lies behind a modal dialog as its buttons' neighbours; it is inert.
@@ -72,6 +88,10 @@ async def test_every_page_of_a_session_is_accessible(
     await has_no_fault(therapist.page, "ended, therapist")
     await client.page.get_by_role("heading").wait_for()
     await has_no_fault(client.page, "ended, client")
+
+
+async def has_connection_bars(room: Room) -> None:
+    await room.page.get_by_role("img", name="Your connection").wait_for()
 
 
 async def confirm_end(therapist: Room) -> None:

@@ -5,12 +5,9 @@
  * goes into the next one. Knows neither the socket nor the page: `exchange` carries the offer.
  */
 
-import type { Answer, Offer, Sections, Source, TrackSlot } from "../signaling/protocol";
+import type { Answer, Layers, Offer, Sections, Source, TrackSlot } from "../signaling/protocol";
 import { relayedCodecs } from "./codecs";
-import type { Device } from "./devices";
-
-// Browsers repeat the last level for ten seconds after the last packet.
-const LEVEL_AGE_MS = 500;
+import { cameraEncodings, LayerSwitch, type Size } from "./layers";
 
 export type Exchange = (offer: Offer) => Promise<Answer>;
 
@@ -35,7 +32,10 @@ function configuration(iceServers: RTCIceServer[]): RTCConfiguration {
 export class MediaConnection {
   readonly id = crypto.randomUUID();
   readonly #pc: RTCPeerConnection;
-  readonly #senders: Record<Device, RTCRtpTransceiver>;
+  readonly #senders: Record<"microphone" | "camera", RTCRtpTransceiver> & {
+    screen?: RTCRtpTransceiver;
+  };
+  readonly #cameraLayers: LayerSwitch;
   readonly #exchange: Exchange;
   readonly #listener: ConnectionListener;
   #slots: TrackSlot[] = [];
@@ -45,15 +45,26 @@ export class MediaConnection {
   #offerWanted = false;
   #offering: Promise<void> | undefined;
 
-  constructor(iceServers: RTCIceServer[], exchange: Exchange, listener: ConnectionListener) {
+  /**
+   * layers: what the server last said is watched of what we send, if it did.
+   * camera: the size of the picture that is to be sent.
+   */
+  constructor(
+    iceServers: RTCIceServer[],
+    exchange: Exchange,
+    listener: ConnectionListener,
+    layers: Layers | undefined,
+    camera: Size,
+  ) {
     this.#exchange = exchange;
     this.#listener = listener;
     this.#pc = new RTCPeerConnection(configuration(iceServers));
     // Both sections exist from the start, so that a device that comes later needs no new offer.
     this.#senders = {
       microphone: this.#pc.addTransceiver("audio", { direction: "sendonly" }),
-      camera: this.#addVideo("sendonly"),
+      camera: this.#addVideo("sendonly", cameraEncodings(camera)),
     };
+    this.#cameraLayers = new LayerSwitch(this.#senders.camera.sender, watchedOf(layers));
     this.#pc.addEventListener("connectionstatechange", () => {
       this.#established ||= this.state === "connected";
       listener.transportChanged();
@@ -80,11 +91,24 @@ export class MediaConnection {
     return this.#pc.signalingState === "have-local-offer" && this.#offering === undefined;
   }
 
-  /** Send this track, or nothing, in place of what the source sent so far. */
-  async send(source: Device, track: MediaStreamTrack | null): Promise<void> {
+  /**
+   * Send this track, or nothing, in place of what the source sent so far. The first screen makes a
+   * section, which stays for the ones to come, and an offer.
+   */
+  async send(source: Source, track: MediaStreamTrack | null): Promise<void> {
     if (this.#closed) return;
-    const { sender } = this.#senders[source];
+    const known = this.#senders[source];
+    if (known === undefined && track === null) return;
+    const { sender } = known ?? this.#addScreen();
     if (sender.track !== track) await sender.replaceTrack(track);
+    if (source === "camera") await this.#cameraLayers.settle();
+    if (known === undefined && this.#seq > 0) await this.#offer();
+  }
+
+  /** The server said which layers of what we send are watched. */
+  watch(layers: Layers): void {
+    const watched = watchedOf(layers);
+    if (watched !== undefined) void this.#cameraLayers.watch(watched);
   }
 
   /** Have the sections that the server asks for; makes the first offer, and later ones as needed. */
@@ -127,19 +151,6 @@ export class MediaConnection {
     });
   }
 
-  /** The audio level (0..1) of each section that sound comes in just now, by its mid. */
-  audioLevels(): Map<string, number> {
-    const levels = new Map<string, number>();
-    const recent = performance.timeOrigin + performance.now() - LEVEL_AGE_MS;
-    for (const { mid, receiver } of this.#pc.getTransceivers()) {
-      if (mid === null || receiver.track.kind !== "audio") continue;
-      const [source] = receiver.getSynchronizationSources();
-      if (source !== undefined && source.timestamp > recent)
-        levels.set(mid, source.audioLevel ?? 0);
-    }
-    return levels;
-  }
-
   stats(): Promise<RTCStatsReport> {
     return this.#pc.getStats();
   }
@@ -167,8 +178,16 @@ export class MediaConnection {
     return added;
   }
 
-  #addVideo(direction: "sendonly" | "recvonly"): RTCRtpTransceiver {
-    const transceiver = this.#pc.addTransceiver("video", { direction });
+  #addScreen(): RTCRtpTransceiver {
+    this.#senders.screen = this.#addVideo("sendonly");
+    return this.#senders.screen;
+  }
+
+  #addVideo(
+    direction: "sendonly" | "recvonly",
+    sendEncodings: RTCRtpEncodingParameters[] = [],
+  ): RTCRtpTransceiver {
+    const transceiver = this.#pc.addTransceiver("video", { direction, sendEncodings });
     const side = direction === "sendonly" ? RTCRtpSender : RTCRtpReceiver;
     transceiver.setCodecPreferences(relayedCodecs(side.getCapabilities("video")?.codecs ?? []));
     return transceiver;
@@ -204,10 +223,15 @@ export class MediaConnection {
 
   #sources(): Record<string, Source> {
     const sources: Record<string, Source> = {};
-    for (const source of ["microphone", "camera"] as const) {
-      const mid = this.#senders[source].mid;
+    for (const source of ["microphone", "camera", "screen"] as const) {
+      const mid = this.#senders[source]?.mid ?? null;
       if (mid !== null) sources[mid] = source;
     }
     return sources;
   }
+}
+
+function watchedOf(layers: Layers | undefined): ReadonlySet<string> | undefined {
+  const camera = layers?.tracks.find(({ source }) => source === "camera");
+  return camera && new Set(camera.layers);
 }

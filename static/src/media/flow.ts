@@ -1,5 +1,5 @@
 /**
- * What the browser's statistics say about whether media moves, and how well. Pure.
+ * What the browser's statistics say about whether media moves. Pure.
  */
 
 export interface FlowSample {
@@ -8,8 +8,6 @@ export interface FlowSample {
   /** Totals since the connection was made. */
   packetsSent: number;
   bytesReceived: number;
-  packetsLost: number;
-  packetsReceived: number;
   /** A counter per receiving section that grows while its picture or sound moves. */
   progress: ReadonlyMap<string, number>;
   /** ms; absent before the first measurement. */
@@ -18,8 +16,6 @@ export interface FlowSample {
   silentMs: number | undefined;
 }
 
-export type Quality = "good" | "fair" | "weak";
-
 interface StatsEntry {
   type: string;
   timestamp?: number;
@@ -27,7 +23,6 @@ interface StatsEntry {
   mid?: string;
   packetsSent?: number;
   packetsReceived?: number;
-  packetsLost?: number;
   framesDecoded?: number;
   bytesReceived?: number;
   nominated?: boolean;
@@ -45,13 +40,11 @@ export function sampleFlow(
   visible: boolean,
 ): FlowSample {
   const progress = new Map<string, number>();
-  let [packetsSent, bytesReceived, packetsLost, packetsReceived] = [0, 0, 0, 0];
+  let [packetsSent, bytesReceived] = [0, 0];
   let [rttMs, silentMs]: (number | undefined)[] = [];
   for (const entry of report.values() as Iterable<StatsEntry>) {
     if (entry.type === "outbound-rtp") packetsSent += entry.packetsSent ?? 0;
     if (entry.type === "inbound-rtp") {
-      packetsLost += entry.packetsLost ?? 0;
-      packetsReceived += entry.packetsReceived ?? 0;
       const decoded = entry.kind === "video" && visible ? entry.framesDecoded : undefined;
       if (entry.mid !== undefined) {
         progress.set(entry.mid, decoded ?? entry.packetsReceived ?? 0);
@@ -72,8 +65,6 @@ export function sampleFlow(
     at,
     packetsSent,
     bytesReceived,
-    packetsLost,
-    packetsReceived,
     progress,
     rttMs,
     silentMs,
@@ -88,19 +79,6 @@ export function moved(before: FlowSample, now: FlowSample, expected: Iterable<st
   // The relay answers whatever we send (feedback, reports), so silence from it is a sign as well.
   const silent = now.bytesReceived <= before.bytesReceived;
   return !(silent && now.packetsSent > before.packetsSent);
-}
-
-/** How good the connection was between two samples: loss of what we receive, and round-trip time. */
-export function quality(before: FlowSample, now: FlowSample): Quality {
-  const lost = Math.max(0, now.packetsLost - before.packetsLost);
-  const received = now.packetsReceived - before.packetsReceived;
-  const lossShare = lost / Math.max(1, lost + received);
-  const rttMs = now.rttMs ?? 0;
-  // Speech concealment begins to be heard near 2 % and hurts past 8 %; a conversation suffers
-  // from some 300 ms of delay and stumbles past 600.
-  if (lossShare > 0.08 || rttMs > 600) return "weak";
-  if (lossShare > 0.02 || rttMs > 300) return "fair";
-  return "good";
 }
 
 /** Notices that the whole connection has fallen silent, from samples taken now and then. */

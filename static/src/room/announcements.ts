@@ -31,6 +31,8 @@ function ownChanges(old: Participant, now: Participant): string[] {
   }
   if (old.camera !== now.camera)
     said.push(now.camera ? "Your camera is on." : "Your camera is off.");
+  if (old.screen !== now.screen)
+    said.push(now.screen ? "You are sharing your screen." : "You stopped sharing your screen.");
   return said;
 }
 
@@ -42,6 +44,11 @@ function othersChanges(old: Participant, now: Participant): string[] {
   if (old.camera !== now.camera) {
     said.push(
       now.camera ? `${now.name} turned the camera on.` : `${now.name} turned the camera off.`,
+    );
+  }
+  if (old.screen !== now.screen) {
+    said.push(
+      now.screen ? `${now.name} is sharing a screen.` : `${now.name} stopped sharing a screen.`,
     );
   }
   if (old.fullscreen !== now.fullscreen) {

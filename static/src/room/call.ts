@@ -6,30 +6,22 @@
  */
 
 import { type Exchange, MediaConnection, type ReceivedTrack } from "../media/connection";
-import type { Device } from "../media/devices";
-import {
-  type FlowSample,
-  moved,
-  type Quality,
-  quality,
-  StallWatch,
-  sampleFlow,
-} from "../media/flow";
-import type { LocalMedia } from "../media/local";
+import { pictureAsked } from "../media/devices";
+import { type FlowSample, moved, StallWatch, sampleFlow } from "../media/flow";
+import { pictureSize } from "../media/layers";
 import { type Action, type Cause, type LadderEvent, RefreshLadder } from "../media/refresh";
 import { Refused } from "../signaling/errors";
-import type { Participant, Sections } from "../signaling/protocol";
+import type { Layers, Participant, Picture, Sections, Source, View } from "../signaling/protocol";
 
 // A few milliseconds of work each, and a stall is noticed within half a second.
 const WATCH_MS = 250;
 // While nothing comes: soon it is a stall.
 const DOUBT_WATCH_MS = 50;
-// Loss and delay are judged over this long.
-const QUALITY_MS = 1_000;
 // While the ladder climbs: what moved has to be seen well within the second that Refresh may take.
 const CLIMB_WATCH_MS = 100;
-// Louder than a quiet room, softer than speech (RFC 6464 levels as 0..1; about −40 dBov).
-const SPEECH_LEVEL = 0.01;
+
+/** What we send of a source just now. */
+export type LocalTracks = (source: Source) => MediaStreamTrack | null;
 
 export interface CallListener {
   changed(): void;
@@ -47,28 +39,28 @@ export interface CallListener {
 
 export class Call {
   readonly #exchange: Exchange;
-  readonly #local: LocalMedia;
+  readonly #local: LocalTracks;
   readonly #listener: CallListener;
   readonly #ladder: RefreshLadder;
   readonly #watch = new StallWatch();
   readonly #streams = new Map<string, MediaStream>();
+  readonly #screens = new Map<string, MediaStream>();
   #connection: MediaConnection | undefined;
   #iceServers: RTCIceServer[] = [];
   #sections: Sections = { audios: 0, videos: 0, tracks: [] };
   #others: Participant[] = [];
+  #layers: Layers | undefined;
+  #views: readonly View[] | undefined;
   /** What the ladder compares with; undefined until its step has been carried out. */
   #baseline: FlowSample | undefined;
-  /** What the quality is judged against. */
-  #judged: FlowSample | undefined;
   #previous: FlowSample | undefined;
   /** Counts what the ladder asked for, so that a step it has given up cannot speak for a later one. */
   #actions = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
-  quality: Quality | undefined;
 
   constructor(
     exchange: Exchange,
-    local: LocalMedia,
+    local: LocalTracks,
     listener: CallListener,
     lastReloadAt: number | undefined,
   ) {
@@ -83,6 +75,18 @@ export class Call {
     return this.#streams.get(participantId);
   }
 
+  /** A participant's shared screen; there as soon as a section shows it. */
+  screen(participantId: string): MediaStream | undefined {
+    return this.#screens.get(participantId);
+  }
+
+  /** Whether the server holds this picture back, because our connection is weak. */
+  paused(participantId: string, source: Picture): boolean {
+    return (this.#connection?.received() ?? []).some(
+      (slot) => slot.paused && slot.participant_id === participantId && slot.source === source,
+    );
+  }
+
   get connected(): boolean {
     return this.#connection?.state === "connected";
   }
@@ -90,17 +94,6 @@ export class Call {
   /** Why the ladder is climbing, if it is. */
   get refreshing(): Cause | undefined {
     return this.#ladder.climbing;
-  }
-
-  /** The loudest of the others, if anyone speaks. */
-  speaker(): string | undefined {
-    const levels = this.#connection?.audioLevels();
-    let loudest: { id: string; level: number } | undefined;
-    for (const { mid, participant_id: id } of this.#expected()) {
-      const level = levels?.get(mid) ?? 0;
-      if (level > SPEECH_LEVEL && level > (loudest?.level ?? 0)) loudest = { id, level };
-    }
-    return loudest?.id;
   }
 
   /**
@@ -141,6 +134,17 @@ export class Call {
     this.#connection?.take(sections);
   }
 
+  /** What the server says is watched of what we send; holds for connections to come. */
+  layersChanged(layers: Layers): void {
+    this.#layers = layers;
+    this.#connection?.watch(layers);
+  }
+
+  /** What the page shows: a picture that is hidden does not move. */
+  viewsAre(views: readonly View[]): void {
+    this.#views = views;
+  }
+
   othersAre(others: Participant[]): void {
     this.#others = others;
     const present = new Set(others.map((other) => other.id));
@@ -149,8 +153,12 @@ export class Call {
   }
 
   /** Send what the local source now is. */
-  async send(source: Device): Promise<void> {
-    await this.#connection?.send(source, this.#local.track(source));
+  async send(source: Source): Promise<void> {
+    try {
+      await this.#connection?.send(source, this.#local(source));
+    } catch (error) {
+      this.#offerFailed(error);
+    }
   }
 
   refresh(): void {
@@ -164,20 +172,26 @@ export class Call {
     this.#connection?.close();
     this.#connection = undefined;
     this.#streams.clear();
+    this.#screens.clear();
   }
 
   async #replaceConnection(): Promise<void> {
     this.#connection?.close();
     this.#watch.reset();
     this.#previous = undefined;
-    this.#judged = undefined;
-    const connection = new MediaConnection(this.#iceServers, this.#exchange, {
-      transportChanged: () => this.#transportChanged(connection),
-      tracksChanged: () => this.#collect(),
-      offerFailed: (error) => this.#offerFailed(error),
-    });
+    const connection = new MediaConnection(
+      this.#iceServers,
+      this.#exchange,
+      {
+        transportChanged: () => this.#transportChanged(connection),
+        tracksChanged: () => this.#collect(),
+        offerFailed: (error) => this.#offerFailed(error),
+      },
+      this.#layers,
+      pictureSize(this.#local("camera")) ?? pictureAsked(),
+    );
     this.#connection = connection;
-    await Promise.all([this.send("microphone"), this.send("camera")]);
+    await Promise.all([this.send("microphone"), this.send("camera"), this.send("screen")]);
     await connection.connect(this.#sections);
   }
 
@@ -285,18 +299,6 @@ export class Call {
     } else if (before !== undefined && this.connected && moved(before, sample, [])) {
       this.#step({ type: "moved" });
     }
-    this.#judge(sample);
-  }
-
-  #judge(sample: FlowSample): void {
-    const before = this.#judged;
-    if (before !== undefined && sample.at - before.at < QUALITY_MS) return;
-    this.#judged = sample;
-    const now = before === undefined ? undefined : quality(before, sample);
-    if (now !== this.quality) {
-      this.quality = now;
-      this.#listener.changed();
-    }
   }
 
   /** Undefined when there is nothing to say about the present connection. */
@@ -308,18 +310,48 @@ export class Call {
     return sampleFlow(report as never, performance.now(), document.visibilityState === "visible");
   }
 
-  /** The tracks whose sender is connected and has not switched them off. */
+  /**
+   * The tracks whose sender is connected and has not switched them off, and that we get. A shared
+   * screen is not among them: it may stand still.
+   */
   #expected(): ReceivedTrack[] {
     const others = new Map(this.#others.map((other) => [other.id, other]));
-    return (this.#connection?.received() ?? []).filter(({ participant_id: id, source }) => {
-      const other = others.get(id);
-      return other?.connection === "connected" && other[source];
+    return (this.#connection?.received() ?? []).filter((received) => {
+      const other = others.get(received.participant_id);
+      const { source, paused } = received;
+      if (source === "screen" || other?.connection !== "connected" || !other[source]) return false;
+      return source === "microphone" || !(paused || this.#hides(received));
     });
   }
 
-  /** Put every received track into its participant's stream, in place of an older one. */
+  /** Whether we said that this picture is not shown. */
+  #hides({ participant_id: id, source }: ReceivedTrack): boolean {
+    const view = this.#views?.find(
+      (shown) => shown.participant_id === id && shown.source === source,
+    );
+    return this.#views !== undefined && (view === undefined || view.width * view.height === 0);
+  }
+
   #collect(): void {
     const tracks = this.#connection?.received() ?? [];
+    this.#collectPeople(tracks.filter(({ source }) => source !== "screen"));
+    this.#collectScreens(tracks.filter(({ source }) => source === "screen"));
+    this.#listener.changed();
+  }
+
+  /** A screen is there while a section shows it. */
+  #collectScreens(tracks: readonly ReceivedTrack[]): void {
+    const shown = new Map(tracks.map(({ participant_id: id, track }) => [id, track]));
+    for (const [id, stream] of this.#screens) {
+      if (!stream.getTracks().some((track) => track === shown.get(id))) this.#screens.delete(id);
+    }
+    for (const [id, track] of shown) {
+      if (!this.#screens.has(id)) this.#screens.set(id, new MediaStream([track]));
+    }
+  }
+
+  /** Put every received track into its participant's stream, in place of an older one. */
+  #collectPeople(tracks: readonly ReceivedTrack[]): void {
     const owners = new Map(tracks.map(({ participant_id: id, track }) => [track, id]));
     for (const [id, stream] of this.#streams) {
       // A section may be given to someone else; a track that only stopped keeps its last picture.
@@ -335,6 +367,5 @@ export class Call {
       }
       if (!stream.getTracks().includes(track)) stream.addTrack(track);
     }
-    this.#listener.changed();
   }
 }

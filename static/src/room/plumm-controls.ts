@@ -1,10 +1,18 @@
 import { css, html, LitElement, nothing, type TemplateResult } from "lit";
 import { customElement, property, state } from "lit/decorators.js";
 import * as icons from "../icons";
+import { canShareScreen } from "../media/screen";
 import type { OwnState, Role } from "../signaling/protocol";
 import { base } from "../styles/shared";
 
-export type Control = "refresh" | "fullscreen" | "microphone" | "camera" | "end" | "leave";
+export type Control =
+  | "refresh"
+  | "fullscreen"
+  | "microphone"
+  | "camera"
+  | "screen"
+  | "end"
+  | "leave";
 
 /** The bar at the bottom of the room. Says which control was pressed and does nothing by itself. */
 @customElement("plumm-controls")
@@ -91,6 +99,13 @@ export class PlummControls extends LitElement {
         }
       }
 
+      /* No room for a fifth one beside the last; who shares has the line above to stop. */
+      @media (max-width: 440px) {
+        .control.wide {
+          display: none;
+        }
+      }
+
       @media (max-width: 400px) {
         button.last {
           margin-left: 4px;
@@ -167,7 +182,7 @@ export class PlummControls extends LitElement {
   }
 
   override render() {
-    const { microphone, camera, fullscreen } = this.own;
+    const { microphone, camera, screen, fullscreen } = this.own;
     return html`
       <div class="bar" role="group" aria-label="Controls">
         ${this.#button("refresh", "Refresh", "R", icons.refresh, { busy: this.turning })}
@@ -200,6 +215,15 @@ export class PlummControls extends LitElement {
           { off: !camera },
         )}
         ${
+          canShareScreen()
+            ? this.#button("screen", "Share screen", "S", icons.shareScreen, {
+                pressed: screen,
+                wide: true,
+                tip: screen ? "Stop sharing" : "Share screen",
+              })
+            : nothing
+        }
+        ${
           this.viewer === "therapist"
             ? html`<button class="last danger" @click=${() => this.#press("end")}>End session</button>`
             : html`<button class="last" @click=${() => this.#press("leave")}>Leave</button>`
@@ -213,11 +237,11 @@ export class PlummControls extends LitElement {
     name: string,
     key: string,
     icon: TemplateResult,
-    look: { off?: boolean; busy?: boolean; pressed?: boolean; tip?: string },
+    look: { off?: boolean; busy?: boolean; pressed?: boolean; tip?: string; wide?: boolean },
   ) {
-    const { off = false, busy = false, pressed, tip = name } = look;
+    const { off = false, busy = false, pressed, tip = name, wide = false } = look;
     // The tip stands beside the button: its shortcut is not to become part of the button's name.
-    return html`<span class="control">
+    return html`<span class="control ${wide ? "wide" : ""}">
       <button
         class="${off ? "off" : ""} ${pressed ? "on" : ""}"
         aria-label=${name}

@@ -1,6 +1,6 @@
 import { css, html, LitElement, nothing, type TemplateResult } from "lit";
 import { customElement, query, state } from "lit/decorators.js";
-import { close } from "../icons";
+import { close, shareScreen } from "../icons";
 import type { RoomState } from "../signaling/protocol";
 import { base, buttons } from "../styles/shared";
 import { announcements } from "./announcements";
@@ -16,7 +16,7 @@ import "./plumm-stage";
 import "./plumm-top-line";
 import { Following } from "./following";
 import { type Phase, RoomSession } from "./session";
-import { endedWords, endQuestion, failureWords } from "./words";
+import { endedWords, endQuestion, failureWords, PAUSED } from "./words";
 
 const FADE_AFTER_MS = 3_000;
 const SLOW_AFTER_MS = 5_000;
@@ -26,6 +26,7 @@ const SHORTCUTS: Record<string, Control> = {
   f: "fullscreen",
   m: "microphone",
   v: "camera",
+  s: "screen",
 };
 
 /** The room's address is /room/<session id>#<link token>; the fragment never leaves the browser. */
@@ -76,7 +77,7 @@ export class PlummRoom extends LitElement {
         opacity: 0;
       }
 
-      .notice {
+      .notices {
         position: absolute;
         z-index: 3;
         top: calc(64px + env(safe-area-inset-top));
@@ -84,6 +85,12 @@ export class PlummRoom extends LitElement {
         translate: -50%;
         width: max-content;
         max-width: min(560px, calc(100vw - 24px));
+        display: grid;
+        justify-items: center;
+        gap: 8px;
+      }
+
+      .notice {
         display: flex;
         align-items: center;
         gap: 8px;
@@ -105,6 +112,24 @@ export class PlummRoom extends LitElement {
         background: var(--control);
         color: var(--stage-amber);
         text-align: center;
+      }
+
+      .notice.sharing {
+        padding: 4px 4px 4px 16px;
+        background: var(--control);
+        color: var(--stage-text);
+      }
+
+      .notice.sharing svg {
+        color: #d9b3ea;
+      }
+
+      .notice.sharing button:hover {
+        background: var(--control-strong);
+      }
+
+      .notice.sharing :focus-visible {
+        outline-color: #fff;
       }
 
       .notice button {
@@ -193,6 +218,7 @@ export class PlummRoom extends LitElement {
   #shownState: RoomState | undefined;
   #phase: Phase | undefined;
   #refreshing = false;
+  #paused = false;
   #fadeTimer: ReturnType<typeof setTimeout> | undefined;
   #slowTimer: ReturnType<typeof setTimeout> | undefined;
 
@@ -227,6 +253,7 @@ export class PlummRoom extends LitElement {
     const { phase, state: now, selfId, online } = this.#session;
     if (phase !== this.#phase) this.#phaseChanged(phase);
     this.#sayRefreshed();
+    this.#sayPaused();
     this.#waitingForServer(phase === "joining" || (phase === "in" && !online));
     if (now !== this.#shownState && now !== undefined && phase === "in") {
       const said = announcements(this.#shownState, now, selfId).join(" ");
@@ -295,7 +322,7 @@ export class PlummRoom extends LitElement {
       <h1 class="unseen">${session.facts?.title}</h1>
       <plumm-stage .session=${session}></plumm-stage>
       <plumm-top-line .session=${session}></plumm-top-line>
-      ${this.#notice()}
+      <div class="notices">${own.screen ? this.#sharing() : nothing}${this.#notice()}</div>
       <plumm-controls
         .own=${own}
         .viewer=${session.role}
@@ -314,6 +341,13 @@ export class PlummRoom extends LitElement {
         .end=${() => session.endForAll()}
       ></plumm-end-dialog>
     </main>`;
+  }
+
+  #sharing() {
+    return html`<div class="notice sharing">
+      ${shareScreen}<span>You are sharing your screen</span>
+      <button @click=${() => this.#control("screen")}>Stop sharing</button>
+    </div>`;
   }
 
   #notice() {
@@ -347,6 +381,8 @@ export class PlummRoom extends LitElement {
     }
     if (!online) return "You are reconnecting…";
     if (call?.refreshing === "stall") return "Bringing picture and sound back…";
+    // Where there is one picture, it says so in its own place.
+    if (this.#session.picturesPaused && this.#session.others.length > 1) return PAUSED;
     return undefined;
   }
 
@@ -390,6 +426,7 @@ export class PlummRoom extends LitElement {
       fullscreen: () => void this.#toggleFullscreen(),
       microphone: () => session.set({ microphone: !own.microphone }),
       camera: () => session.set({ camera: !own.camera }),
+      screen: () => void session.toggleScreen(),
       end: () => this.dialog.ask(),
       leave: () => void session.leave(),
     };
@@ -450,6 +487,13 @@ export class PlummRoom extends LitElement {
       this.said = "Picture and sound are back.";
     }
     this.#refreshing = refreshing;
+  }
+
+  /** Once, however many pictures it is, and whatever else is held back later. */
+  #sayPaused(): void {
+    const paused = this.#session.picturesPaused;
+    if (paused !== this.#paused) this.said = paused ? PAUSED : "Pictures are back.";
+    this.#paused = paused;
   }
 
   /** Says so when it takes long. */

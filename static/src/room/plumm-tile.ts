@@ -3,13 +3,15 @@ import { customElement, property, query, state } from "lit/decorators.js";
 import { enterFullscreen, microphoneOff } from "../icons";
 import type { Participant } from "../signaling/protocol";
 import { base } from "../styles/shared";
-import { initials } from "./words";
+import { barsStyle, qualityBars } from "./bars";
+import { initials, PAUSED } from "./words";
 
 /** Another participant: picture and sound, or a poster with initials while there is no picture. */
 @customElement("plumm-tile")
 export class PlummTile extends LitElement {
   static override styles = [
     base,
+    barsStyle,
     css`
       :host {
         position: relative;
@@ -63,6 +65,12 @@ export class PlummTile extends LitElement {
         font-size: clamp(24px, 11cqmin, 56px);
         font-weight: 500;
         letter-spacing: 0.02em;
+      }
+
+      .poster p {
+        max-width: 24rem;
+        padding: 0 24px;
+        text-align: center;
       }
 
       video {
@@ -121,12 +129,14 @@ export class PlummTile extends LitElement {
   /** The only other one: fills the stage, and the top line carries the name. */
   @property({ type: Boolean, reflect: true }) alone = false;
   @property({ type: Boolean, reflect: true }) speaking = false;
+  /** The server holds the picture back. */
+  @property({ type: Boolean }) paused = false;
   @state() private hasPicture = false;
   @query("video") private video!: HTMLVideoElement;
 
   override render() {
     const { id, name, camera, connection } = this.participant;
-    const shown = camera && this.hasPicture;
+    const shown = camera && this.hasPicture && !this.paused;
     return html`
       <div class="poster" ?hidden=${shown}>
         <div class="initials" aria-hidden="true">${initials(name)}</div>
@@ -163,13 +173,15 @@ export class PlummTile extends LitElement {
 
   #why(camera: boolean, connection: Participant["connection"]) {
     if (connection === "reconnecting") return "Reconnecting. The picture returns by itself.";
+    if (camera && this.paused) return PAUSED;
     return camera ? "Connecting picture and sound…" : "The camera is off.";
   }
 
   #label() {
-    const { name, microphone, fullscreen, connection } = this.participant;
+    const { name, microphone, fullscreen, connection, quality } = this.participant;
     return html`<div class="label">
       <span class="name">${name}</span>
+      ${quality === "good" ? nothing : qualityBars(quality, `${name}'s`)}
       ${microphone ? nothing : html`<span class="badge">${microphoneOff} muted</span>`}
       ${fullscreen ? html`<span class="badge">${enterFullscreen} full screen</span>` : nothing}
       ${

@@ -1,19 +1,18 @@
 import { css, html, LitElement, nothing } from "lit";
 import { customElement, property, state } from "lit/decorators.js";
 import { enterFullscreen, microphoneOff } from "../icons";
-import type { Quality } from "../media/flow";
 import { base } from "../styles/shared";
+import { barsStyle, qualityBars } from "./bars";
 import { Following } from "./following";
 import type { RoomSession } from "./session";
 import { timing } from "./timing";
-
-const BARS: Record<Quality, number> = { good: 3, fair: 2, weak: 1 };
 
 /** Who is there and how they are, how good the connection is, and the time against the booked length. */
 @customElement("plumm-top-line")
 export class PlummTopLine extends LitElement {
   static override styles = [
     base,
+    barsStyle,
     css`
       :host {
         display: flex;
@@ -89,38 +88,11 @@ export class PlummTopLine extends LitElement {
         color: var(--stage-amber);
       }
 
-      .bars {
+      .own {
         display: flex;
-        align-items: flex-end;
-        gap: 2px;
-        height: 14px;
-      }
-
-      .bars i {
-        width: 4px;
-        border-radius: 1px;
-        background: rgb(255 255 255 / 28%);
-      }
-
-      .bars i:nth-child(1) {
-        height: 6px;
-      }
-
-      .bars i:nth-child(2) {
-        height: 10px;
-      }
-
-      .bars i:nth-child(3) {
-        height: 14px;
-      }
-
-      .bars .lit {
-        background: var(--stage-green);
-      }
-
-      .bars.fair .lit,
-      .bars.weak .lit {
-        background: var(--stage-amber);
+        align-items: center;
+        gap: 8px;
+        color: var(--stage-muted);
       }
     `,
   ];
@@ -151,6 +123,7 @@ export class PlummTopLine extends LitElement {
       ${
         others.length === 1 && first !== undefined
           ? html`<span class="name">${first.name}</span>
+            ${qualityBars(first.quality, `${first.name}'s`)}
             ${first.microphone ? nothing : html`<span class="badge">${microphoneOff} muted</span>`}
             ${first.fullscreen ? html`<span class="badge wide">${enterFullscreen} <span>full screen</span></span>` : nothing}
             ${
@@ -164,13 +137,11 @@ export class PlummTopLine extends LitElement {
     `;
   }
 
+  /** Of a server that is away nothing new is known. */
   #quality() {
-    const { call, online } = this.session;
-    const quality = call?.quality;
-    if (quality === undefined || !online || !call?.connected) return nothing;
-    return html`<span class="bars ${quality}" role="img" aria-label="Connection: ${quality}">
-      ${[1, 2, 3].map((bar) => html`<i class=${bar <= BARS[quality] ? "lit" : ""}></i>`)}
-    </span>`;
+    const { self, online } = this.session;
+    if (!online || self === undefined || self.quality === null) return nothing;
+    return html`<span class="own">You ${qualityBars(self.quality, "Your")}</span>`;
   }
 
   #clock() {

@@ -7,6 +7,7 @@
 
 import { chooseAnyDevice, type Device } from "../media/devices";
 import { LocalMedia } from "../media/local";
+import { ScreenCapture } from "../media/screen";
 import { type HowItEnded, tabSession, updateTabSession } from "../memory";
 import { onNetworkChange } from "../network";
 import { SignalingClient, type SignalingListener } from "../signaling/client";
@@ -21,8 +22,10 @@ import type {
   Role,
   RoomState,
   SessionFacts,
+  View,
 } from "../signaling/protocol";
 import { Call } from "./call";
+import { Views } from "./views";
 import { devicesWords, type Notice, noticeWords } from "./words";
 
 export type Phase =
@@ -64,6 +67,10 @@ export class RoomSession extends EventTarget {
   clockOffsetMs = 0;
 
   readonly #linkToken: string;
+  readonly #screen = new ScreenCapture(() => this.#screenChanged());
+  readonly #views = new Views((views) => this.#tellViews(views));
+  /** The others who share their screens, the one who began last at the end. */
+  #sharers: string[] = [];
   #call: Call | undefined;
   #signaling: SignalingClient | undefined;
   #stopWatchingNetwork: (() => void) | undefined;
@@ -109,6 +116,20 @@ export class RoomSession extends EventTarget {
 
   get call(): Call | undefined {
     return this.#call;
+  }
+
+  /** Whose screen is on the stage: of the others who share theirs, the newest that is there. */
+  get presenter(): Participant | undefined {
+    const id = this.#sharers.findLast((sharer) => this.#call?.screen(sharer) !== undefined);
+    return this.others.find((other) => other.id === id);
+  }
+
+  /** Some picture that we would see is held back, because our connection is weak. */
+  get picturesPaused(): boolean {
+    return this.others.some(({ id, camera, screen }) => {
+      const held = (source: "camera" | "screen") => this.#call?.paused(id, source) ?? false;
+      return (camera && held("camera")) || (screen && held("screen"));
+    });
   }
 
   // What the person does
@@ -178,6 +199,18 @@ export class RoomSession extends EventTarget {
     void this.#send();
   }
 
+  /** Share the screen, or stop; the browser asks which one, and wants a gesture. */
+  async toggleScreen(): Promise<void> {
+    if (this.#screen.track !== null) this.#screen.stop();
+    else if (!(await this.#screen.start())) return;
+    this.#screenChanged();
+  }
+
+  /** What the page shows now. */
+  viewsAre(views: View[]): void {
+    if (this.phase === "in") this.#views.are(views);
+  }
+
   /** The Refresh button: bring media back, and ask again for devices that were not there. */
   refresh(): void {
     this.notice = undefined;
@@ -211,7 +244,7 @@ export class RoomSession extends EventTarget {
     this.#enter("joining");
     this.#call ??= new Call(
       (offer) => this.#request("rtc:offer", offer, OFFER_TIMEOUT_MS),
-      this.local,
+      (source) => (source === "screen" ? this.#screen.track : this.local.track(source)),
       {
         changed: () => this.#changed(),
         doubtful: () => this.#signaling?.prove(),
@@ -259,6 +292,7 @@ export class RoomSession extends EventTarget {
       refused: heard((error) => this.#fail(error)),
       stateChanged: heard((state) => this.#stateChanged(state)),
       sectionsChanged: heard((sections) => this.#call?.sectionsChanged(sections)),
+      layersChanged: heard((layers) => this.#call?.layersChanged(layers)),
       ended: heard((ended) => this.#over(ended)),
       replaced: heard(() => this.#finish("replaced")),
     };
@@ -292,12 +326,15 @@ export class RoomSession extends EventTarget {
     // A snapshot that came before this acknowledgement could not be read without knowing who we are.
     if (this.state !== undefined) this.#stateChanged(this.state);
     if (this.self !== undefined) this.#settle(this.self);
+    // A page that was loaded again has lost the screen it shared.
+    if (this.own.screen !== (this.#screen.track !== null)) this.#unsent.screen = !this.own.screen;
     const { microphone, camera } = this.own;
     updateTabSession(this.id, { joined: { microphone, camera } });
     this.#applyOwn();
     const known = this.self?.connection !== "connecting";
     this.#call?.joined(joined.ice_servers, joined.sections, known);
     this.#enter("in");
+    this.#views.again();
     void this.#send();
   }
 
@@ -316,6 +353,9 @@ export class RoomSession extends EventTarget {
     this.state = state;
     if (this.selfId === "") return;
     for (const other of this.others) this.#seen.set(other.id, other);
+    const sharing = this.others.filter(({ screen }) => screen).map(({ id }) => id);
+    this.#sharers = this.#sharers.filter((id) => sharing.includes(id));
+    this.#sharers.push(...sharing.filter((id) => !this.#sharers.includes(id)));
     this.#call?.othersAre(this.others);
     this.#changed();
   }
@@ -359,6 +399,9 @@ export class RoomSession extends EventTarget {
     this.#stopWatchingNetwork?.();
     this.#call?.close();
     this.#call = undefined;
+    this.#views.stop();
+    this.#screen.stop();
+    this.#sharers = [];
     for (const source of SOURCES) this.local.release(source);
   }
 
@@ -371,6 +414,11 @@ export class RoomSession extends EventTarget {
     if (microphone) void this.local.open(["microphone"]);
     if (camera) void this.local.open(["camera"]);
     else if (this.local.track("camera") !== null) this.local.release("camera");
+    // The server would not have it shared.
+    if (!this.own.screen && this.#screen.track !== null) {
+      this.#screen.stop();
+      void this.#call?.send("screen");
+    }
   }
 
   async #localChanged(source: Device): Promise<void> {
@@ -383,6 +431,22 @@ export class RoomSession extends EventTarget {
       this.notice = { tone: "error", text };
       this.set({ [source]: false });
     }
+  }
+
+  /** It is shared or not, whoever ended it: the person here, the browser, another screen. */
+  #screenChanged(): void {
+    if (this.#call === undefined) {
+      this.#screen.stop();
+      return;
+    }
+    void this.#call.send("screen");
+    this.set({ screen: this.#screen.track !== null });
+  }
+
+  #tellViews(views: View[]): void {
+    this.#call?.viewsAre(views);
+    // Not heard by a server that is away or too busy: told again after the next join.
+    if (this.online) this.#request("rtc:view", { views }).catch(() => {});
   }
 
   async #send(): Promise<void> {

@@ -6,6 +6,9 @@ import type { Device, DeviceProblem } from "../media/devices";
 import type { Refused } from "../signaling/errors";
 import type { Ended, Role } from "../signaling/protocol";
 
+/** What stands in place of a picture that the server holds back. */
+export const PAUSED = "Your connection is weak. We turned pictures off to keep the sound clear.";
+
 export interface Notice {
   tone: "info" | "error";
   text: string;

@@ -8,7 +8,7 @@
 
 import { delayMs } from "./backoff";
 import { Refused, Unreachable } from "./errors";
-import type { Ack, Ended, Requests, RoomState, Sections } from "./protocol";
+import type { Ack, Ended, Layers, Requests, RoomState, Sections } from "./protocol";
 import { ServerSocket } from "./socket";
 import { SnapshotGate } from "./versions";
 
@@ -29,6 +29,7 @@ export interface SignalingListener {
   refused(error: Refused): void;
   stateChanged(state: RoomState): void;
   sectionsChanged(sections: Sections): void;
+  layersChanged(layers: Layers): void;
   ended(ended: Ended): void;
   replaced(): void;
 }
@@ -145,6 +146,7 @@ export class SignalingClient {
   #heard(name: string, payload: unknown): void {
     if (name === "room:state") this.takeState(payload as RoomState);
     else if (name === "rtc:sections") this.#listener.sectionsChanged(payload as Sections);
+    else if (name === "rtc:layers") this.#listener.layersChanged(payload as Layers);
     else if (name === "session:ended") this.#listener.ended(payload as Ended);
     else if (name === "room:replaced") this.#listener.replaced();
   }
