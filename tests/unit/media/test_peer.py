@@ -14,6 +14,7 @@ from media.offer import parse_offer
 from media.peer import Peer, PeerState
 from media.relay import Relay
 from media.seats import Seat
+from tests.data.offers.stored import stored
 from tests.support.dtls_client import Client, Wire
 from tests.support.eventually import eventually
 from tests.support.fake_relay import FakePeer, FakeRelay
@@ -194,3 +195,11 @@ async def test_a_connection_removed_as_its_handshake_ends_gets_no_keys_and_fails
     connecting.cancel()
     await asyncio.wait([connecting])
     await browser.client.stop()
+
+
+def test_the_layers_of_a_camera_reach_the_relay_in_the_offers_order() -> None:
+    relay = FakeRelay()
+    certificate = Certificate.generateCertificate()
+    peer = Peer(cast(Relay, relay), certificate, [("127.0.0.1", 5004)], lambda _: None)
+    peer.negotiate(parse_offer(stored("chromium/simulcast/1-publish")))
+    assert [track.rids for track in relay.tracks.values()] == [(), ("q", "h", "f")]
