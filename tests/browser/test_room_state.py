@@ -108,3 +108,39 @@ async def test_a_camera_is_sent_in_layers_of_which_the_largest_is_the_whole_pict
         return True
 
     await eventually(all_flow, "every layer", within=15)
+
+
+async def test_layers_that_nobody_watches_rest_on_later_connections_too(
+    server: Server, open_room: OpenRoom
+) -> None:
+    call = await start_call(server, open_room)
+    await told_layers(call.client, "q")
+    await eventually(lambda: only_sends(call.client, {"q"}), "the small layer alone", within=15)
+    await call.client.page.evaluate("window.connections.forEach(pc => pc.close())")
+    await call.client.press("Refresh")
+    await call.therapist.sees()
+    await eventually(lambda: only_sends(call.client, {"q"}), "the small layer alone", within=15)
+    await told_layers(call.client, "q", "h")
+    await eventually(lambda: only_sends(call.client, {"q", "h"}), "both layers", within=15)
+    await call.therapist.sees()
+
+
+async def told_layers(room: Room, *layers: str) -> None:
+    """As the server tells what is watched, whatever it thinks just now."""
+    await room.page.evaluate(
+        """layers => {
+             const told = {tracks: [{source: 'camera', layers}]};
+             const data = '42' + JSON.stringify(['rtc:layers', told]);
+             window.sockets.at(-1).dispatchEvent(new MessageEvent('message', {data}));
+           }""",
+        list(layers),
+    )
+
+
+async def only_sends(room: Room, rids: set[str]) -> bool:
+    before = await sent(room)
+    await room.page.wait_for_timeout(1_000)
+    after = await sent(room)
+    sends = {rid for rid in after if after[rid]["frames"] > before.get(rid, after[rid])["frames"]}
+    assert sends == rids, f"sends {sends}"
+    return True
