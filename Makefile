@@ -11,7 +11,7 @@ NATIVE := $(shell find media scripts -name '*.pyx' -o -name '*.pxd')
 PAGES  := $(shell find static -type f -not -path '*/node_modules/*' -not -path '*/dist/*' -not -path '*/test/*')
 
 .DELETE_ON_ERROR:
-.PHONY: run test test-asan check fmt build bench clean help
+.PHONY: run test test-asan fuzz check fmt build bench clean help
 
 run: build ## Set up what is missing, then serve on http://127.0.0.1:8080
 	@exec $(BIN)/plumm serve
@@ -20,9 +20,14 @@ test: build $(VENV)/.dev static/node_modules/.ready ## Install what tests need, 
 	@scripts/test_tools.sh
 	@cd static && npm run --silent test
 	@$(BIN)/python -m pytest
+	@$(BIN)/python -m scripts.fuzz --seconds 20
 
 test-asan: build $(VENV)/.dev ## The relay's tests under ASAN and UBSAN
 	@$(BIN)/python -m scripts.sanitize
+
+fuzz: build $(VENV)/.dev ## Fuzz every parser for SECONDS=600 each (KEEP=1 adds to the corpus)
+	@scripts/test_tools.sh
+	@$(BIN)/python -m scripts.fuzz --seconds $(or $(SECONDS),600) $(if $(KEEP),--keep)
 
 check: build $(VENV)/.dev static/node_modules/.ready ## Lint and type-check everything
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .

@@ -6,6 +6,7 @@ need() { command -v "$1" >/dev/null || missing="$missing $2"; }
 
 need chromium chromium
 need firefox-esr firefox-esr
+need clang clang
 need fc-list fontconfig
 need ip iproute2
 need turnserver coturn
