@@ -215,6 +215,8 @@ export class MediaConnection {
       });
       if (this.#closed) return;
       await this.#pc.setRemoteDescription({ type: "answer", sdp: answer.sdp });
+      // What was set before the first answer, Chromium has forgotten with it.
+      await this.#cameraLayers.settle();
       this.#slots = answer.sections.tracks;
       if (this.#addSections(answer.sections)) this.#offerWanted = true;
       this.#listener.tracksChanged();
