@@ -66,7 +66,7 @@ def main(targets: Sequence[str], seconds: int, keeping: bool, given: Path | None
     good = asyncio.run(_fuzz_all(chosen, seconds))
     if good and keeping:
         for target in chosen:
-            count = asyncio.run(keep(target))
+            count = keep(target)
             print(f"  {target}: {count} inputs kept in {CORPUS.relative_to(ROOT) / target}")
     elif good:
         print(f"  new inputs: {FOUND.relative_to(ROOT)} (--keep adds them to the corpus)")
