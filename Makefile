@@ -11,7 +11,7 @@ NATIVE := $(shell find media scripts -name '*.pyx' -o -name '*.pxd')
 PAGES  := $(shell find static -type f -not -path '*/node_modules/*' -not -path '*/dist/*' -not -path '*/test/*')
 
 .DELETE_ON_ERROR:
-.PHONY: run test test-asan fuzz check fmt build bench clean help
+.PHONY: run test test-asan fuzz check fmt build bench networks clean help
 
 run: build ## Set up what is missing, then serve on http://127.0.0.1:8080
 	@exec $(BIN)/plumm serve
@@ -45,12 +45,16 @@ bench: build $(VENV)/.dev ## Measure, as ratios to yardsticks in the same run
 	@scripts/test_tools.sh
 	@$(BIN)/python -m scripts.bench
 
+networks: build $(VENV)/.dev ## Measure calls over bad links, a minute each, and .bench/networks.json
+	@scripts/test_tools.sh
+	@$(BIN)/python -m tests.networks
+
 clean: ## Remove everything that was built or installed here (not .plumm, the data)
 	@rm -rf $(VENV) build static/dist static/node_modules *.egg-info
 	@find media scripts \( -name '*.so' -o -name '*.c' \) -delete
 
 help: ## This list
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 $(VENV)/.runtime: pyproject.toml constraints.txt
 	@scripts/requirements.sh $(PYTHON)
