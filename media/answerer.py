@@ -76,7 +76,8 @@ class ServerDescription:
 
     session_id: 0..2**63-1, fixed; version: grows with each answer (RFC 8866, 5.2).
     fingerprint: of the certificate, sha-256, "AA:BB:…".
-    candidates: (IP address, UDP port), at least one, the best first.
+    candidates: (IP address, port), at least one, the best first.
+    tcp: whether the same ports take TCP connections, too.
     """
 
     session_id: int
@@ -85,6 +86,7 @@ class ServerDescription:
     pwd: str = field(repr=False)
     fingerprint: str
     candidates: tuple[tuple[str, int], ...]
+    tcp: bool = False
 
     def __post_init__(self) -> None:
         if not self.candidates:
@@ -293,6 +295,12 @@ def _candidate_lines(ours: ServerDescription) -> Iterator[str]:
         # 126: type preference of a host candidate; 255: 256 - component 1 (RFC 8445, 5.1.2.1).
         priority = (126 << 24) + ((65535 - rank) << 8) + 255
         yield f"a=candidate:{rank + 1} 1 udp {priority} {ip} {port} typ host"
+    # Behind all of UDP: a lost packet holds up those behind it. RFC 6544, 4.2: 90 in place of
+    # 126; direction preference 4 of 0..7 is a passive host candidate's.
+    for rank, (ip, port) in enumerate(ours.candidates if ours.tcp else ()):
+        priority = (90 << 24) + (((4 << 13) + 8191 - rank) << 8) + 255
+        number = len(ours.candidates) + rank + 1
+        yield f"a=candidate:{number} 1 tcp {priority} {ip} {port} typ host tcptype passive"
     yield "a=end-of-candidates"
 
 

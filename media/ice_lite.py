@@ -13,7 +13,8 @@ from typing import Final, NamedTuple
 
 from aioice import stun
 
-Address = tuple[str, int]
+# Opaque but for the first two, an IP address and a port: a third names a TCP connection.
+Address = tuple[str, int] | tuple[str, int, int]
 
 # RFC 7675, 5.1: consent expires 30 s after the last valid check.
 CONSENT_S: Final = 30.0
@@ -112,7 +113,7 @@ class IceLite:
             return None
 
         retired = self._retire_before(generation)
-        first = self._consent_at is None or retired is not None
+        first = self._selected is None or retired is not None
         nominated = self._follows_nomination(request, generation, address, now)
         if first or nominated:
             self._selected = address
@@ -121,14 +122,21 @@ class IceLite:
             self._selected_checked_at = now
         return Verdict(_response(request, address, key), address == self._selected, retired)
 
-    def has_consent(self, now: float) -> bool:
-        """True while a valid check came within the last 30 s (RFC 7675)."""
-        return self._consent_at is not None and now - self._consent_at <= CONSENT_S
+    def consent_expired(self, now: float) -> bool:
+        """True once the last valid check is 30 s old (RFC 7675)."""
+        return self._consent_at is not None and now - self._consent_at > CONSENT_S
 
     def lose_consent(self) -> None:
         """The owner stopped sending; the next valid check selects its address anew."""
         self._consent_at = None
         self._selected = None
+
+    def lose_address(self, address: Address) -> None:
+        """Nothing can be sent there any more. If it was the selected one, the next valid check
+        selects its address, whatever its priority."""
+        if address == self._selected:
+            self._selected = None
+            self._generations[-1].nominated_priority = -1
 
     def _generation_of(self, username: str) -> _Generation | None:
         for generation in self._generations:
@@ -175,7 +183,7 @@ def _response(request: stun.Message, address: Address, key: bytes) -> bytes:
         message_method=stun.Method.BINDING,
         message_class=stun.Class.RESPONSE,
         transaction_id=request.transaction_id,
-        attributes={"XOR-MAPPED-ADDRESS": address},
+        attributes={"XOR-MAPPED-ADDRESS": address[:2]},
     )
     response.add_message_integrity(key)
     return bytes(response)

@@ -55,7 +55,7 @@ class Peer:
         self,
         relay: Relay,
         certificate: Certificate,
-        candidates: Sequence[Address],
+        candidates: Sequence[tuple[str, int]],
         on_state: Callable[[PeerState], None],
     ) -> None:
         self._relay = relay
@@ -104,6 +104,7 @@ class Peer:
                 pwd=local.pwd,
                 fingerprint=self._certificate.fingerprint,
                 candidates=self._candidates,
+                tcp=self._relay.tcp,
             ),
             {mid: slot for mid, (_, slot) in slots.items()},
         )
@@ -124,19 +125,24 @@ class Peer:
 
     def receive_stun(self, data: bytes, address: Address, now: float) -> None:
         """A binding request for one of our ufrags, not authenticated yet."""
-        verdict = self._ice.receive(data, address, now) if self._ice is not None else None
+        if self._ice is None:
+            return
+        verdict = self._ice.receive(data, address, now)
         if verdict is None:
             return
         # Bound only now that MESSAGE-INTEGRITY passed: nobody else's datagram reaches DTLS.
         try:
             self._relay.bind(self.handle, address)
+            # Each time: the address may have been another peer's meanwhile.
+            if verdict.selected:
+                self._relay.select(self.handle, address)
         except RelayError as error:
+            if error.code == "relay.connection_closed":
+                self._ice.lose_address(address)
+                return
             if error.code != "relay.address_in_use":
                 raise
             return  # forged, or a port that changed hands: answered once its owner is silent
-        # Each time: the address may have been another peer's meanwhile.
-        if verdict.selected:
-            self._relay.select(self.handle, address)
         if verdict.retired is not None:
             self._relay.forget(verdict.retired)
         self._relay.send(address, verdict.reply)
@@ -150,9 +156,14 @@ class Peer:
             self._dtls_task.add_done_callback(_log_failure)
         self._dtls.feed(data)
 
+    def connection_closed(self, address: Address) -> None:
+        """The TCP connection that was this address ended, and so did sending if it was selected."""
+        if self._ice is not None:
+            self._ice.lose_address(address)
+
     def check_consent(self, now: float) -> None:
         """Stop sending where no valid check came for 30 s; a later check brings it back."""
-        if self._ice is not None and self._ice.selected and not self._ice.has_consent(now):
+        if self._ice is not None and self._ice.consent_expired(now):
             self._ice.lose_consent()
             self._relay.select(self.handle, None)
             self._set_state("lost")

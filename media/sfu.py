@@ -19,13 +19,12 @@ import structlog
 
 from media.dtls import Certificate
 from media.errors import BadOffer, ConnectionClosed, StaleOffer
-from media.ice_lite import Address
 from media.news import Listener, Sections, View
 from media.observer import Observer
 from media.offer import Offer, parse_offer
 from media.participant import Participant, Session
 from media.peer import Peer, PeerState
-from media.relay import DTLS, Relay
+from media.relay import CLOSED, DTLS, Relay
 from media.seats import KIND_OF, Source
 
 log = structlog.get_logger(__name__)
@@ -58,7 +57,7 @@ class Sfu:
         self, relay: Relay, advertised: Sequence[str], listener: Listener, clock: Clock
     ) -> None:
         self._relay = relay
-        self._candidates: list[Address] = [(ip, relay.port) for ip in advertised]
+        self._candidates = [(ip, relay.port) for ip in advertised]
         self._listener = listener
         self._clock = clock
         self._certificate = Certificate.generateCertificate()
@@ -79,13 +78,15 @@ class Sfu:
         listener: Listener,
         clock: Clock,
         gather_us: int,
+        tcp: bool,
     ) -> "Sfu":
         """Open the media port and start the relay.
 
         advertised: the addresses browsers are told, IPv4 or IPv6 literals.
+        tcp: whether they may reach it over TCP, too, on the same port.
         Raises OSError when the port is taken.
         """
-        relay = Relay(relay_host, port, gather_us=gather_us)
+        relay = Relay(relay_host, port, gather_us=gather_us, tcp=tcp)
         relay.start()
         sfu = cls(relay, advertised, listener, clock)
         sfu._loop.add_reader(relay.fileno(), sfu._drain)
@@ -93,7 +94,7 @@ class Sfu:
 
     @property
     def port(self) -> int:
-        """The UDP port all media goes through."""
+        """The port all media goes through."""
         return self._relay.port
 
     def stats(self) -> dict[str, int]:
@@ -279,6 +280,8 @@ class Sfu:
             try:
                 if kind == DTLS:
                     peer.receive_dtls(data)
+                elif kind == CLOSED:
+                    peer.connection_closed(address)
                 else:
                     peer.receive_stun(data, address, now)
             except Exception as failure:  # the others' datagrams go on

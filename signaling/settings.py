@@ -48,6 +48,11 @@ class Settings(BaseSettings):
         le=65535,
         description="UDP port that all media goes through; 0: any free one.",
     )
+    media_tcp: bool = Field(
+        default=True,
+        description="Whether media may also come over TCP, on the same port number: the way "
+        "through networks that block UDP.",
+    )
     advertised_ip: _CommaList = Field(
         default=(),
         description="IPv4 or IPv6 addresses, comma-separated, at which browsers reach the media "

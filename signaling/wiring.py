@@ -79,6 +79,7 @@ async def start_sfu(settings: Settings, clock: Clock, news: MediaNews) -> Sfu:
         listener=news,
         clock=clock,
         gather_us=settings.gather_us,
+        tcp=settings.media_tcp,
     )
 
 

@@ -2,6 +2,7 @@
 
 from media.relay.core import (
     AV1,
+    CLOSED,
     DTLS,
     H264,
     OPUS,
@@ -18,6 +19,7 @@ from media.relay.core import (
 
 __all__ = [
     "AV1",
+    "CLOSED",
     "DTLS",
     "H264",
     "OPUS",

@@ -31,9 +31,9 @@ _EXTENSIONS = {
 
 
 cdef object pack_address(object address, Address *out):
-    """Raises ValueError for anything but a numeric address and a port."""
+    """Raises ValueError for anything but a numeric address and a port, and a TCP connection."""
     cdef bytes packed
-    host, port = address
+    host, port, out.connection = address if len(address) == 3 else (*address, 0)
     if not 0 < port < 65536:
         raise ValueError(f"bad port {port}")
     try:
@@ -48,13 +48,15 @@ cdef object pack_address(object address, Address *out):
     out.port = port
 
 
-cdef object unpack_address(uint64_t high, uint64_t low, uint16_t port):
+cdef object unpack_address(uint64_t high, uint64_t low, uint16_t port, uint64_t connection):
     cdef bytes packed = PyBytes_FromStringAndSize(<char *>&high, 8) + PyBytes_FromStringAndSize(
         <char *>&low, 8
     )
     if packed.startswith(bytes(10) + b"\xff\xff"):
-        return socket.inet_ntop(socket.AF_INET, packed[12:]), port
-    return socket.inet_ntop(socket.AF_INET6, packed), port
+        host = socket.inet_ntop(socket.AF_INET, packed[12:])
+    else:
+        host = socket.inet_ntop(socket.AF_INET6, packed)
+    return (host, port, connection) if connection else (host, port)
 
 
 cdef object pack_negotiated(payload_types, rtx, extensions, Negotiated *out):

@@ -1,4 +1,4 @@
-"""The native relay: one UDP socket, one thread without the GIL, a few verbs.
+"""The native relay: one port, UDP and TCP, one thread without the GIL, a few verbs.
 
 A peer is one browser's transport. A track is one source that a peer sends; a subscription
 is one slot of a peer's that receives, with an SSRC of its own for its whole life: its
@@ -11,10 +11,12 @@ never reused; a stale one raises RelayError(code="relay.unknown_handle").
 from collections.abc import Mapping, Sequence
 from typing import Final, Literal, NamedTuple, TypeAlias
 
-Address: TypeAlias = tuple[str, int]
+# (IP, port) on UDP, (IP, port, connection) on TCP. A connection's number is never used again.
+Address: TypeAlias = tuple[str, int] | tuple[str, int, int]
 
 STUN: Final = 1
 DTLS: Final = 2
+CLOSED: Final = 3
 
 # Codec families: what the relay must know to read a payload's descriptor.
 OPUS: Final = 1
@@ -28,6 +30,7 @@ class RelayError(Exception):
     """A verb that could not be done. Arguments out of their documented range are ValueErrors.
 
     code: "relay.unknown_handle"; "relay.address_in_use" (bind); "relay.not_bound" (select);
+        "relay.connection_closed" (bind, select: a TCP address whose connection ended);
         "relay.ssrc_in_use" (add_subscription); "relay.forked" (any verb in a child process).
     """
 
@@ -72,6 +75,8 @@ class Datagram(NamedTuple):
 
     STUN: a binding request whose USERNAME starts with an expected ufrag, not authenticated yet.
     DTLS: a record from an address that is bound to the peer.
+    CLOSED: the TCP connection that was this address of the peer's ended, not by a verb; no data.
+        Nothing is sent to the peer if it was the selected one.
     """
 
     kind: int
@@ -81,25 +86,42 @@ class Datagram(NamedTuple):
 
 class Relay:
     def __init__(
-        self, host: str = "", port: int = 0, *, gather_us: int = 1000, offload: bool = True
+        self,
+        host: str = "",
+        port: int = 0,
+        *,
+        gather_us: int = 1000,
+        offload: bool = True,
+        tcp: bool = True,
+        prove_within_ms: int = 10_000,
     ) -> None:
-        """Bind one UDP socket; port 0 picks a free one. host "" means every address, IPv6 too.
+        """Bind one port; port 0 picks a free one. host "" means every address, IPv6 too.
 
         gather_us: how long packets may gather before a wake-up under load, 0..5000 µs.
         offload: use UDP GSO and GRO where the kernel has them.
-        Raises OSError when the port is taken.
+        tcp: listen on the same port for TCP connections that carry frames (RFC 4571).
+        prove_within_ms: after so long a connection that no peer is bound to is closed.
+        At most 1,024 connections, or a quarter of the descriptors that the process may have; 16
+            of one source (IPv4 address, IPv6 /64) that are bound to nobody: the oldest of these
+            makes room. One is closed, too, for a frame over 1,500 bytes, for 16 KiB without a
+            proof, and with the peer that it is bound to.
+        Raises OSError when the port is taken, for UDP or TCP.
         """
     @property
     def port(self) -> int: ...
+    @property
+    def tcp(self) -> bool:
+        """Whether it takes TCP connections."""
     def start(self) -> None: ...
     def stop(self) -> None:
-        """End the thread and close the socket; idempotent."""
+        """End the thread, close the sockets and every connection; idempotent."""
     def fileno(self) -> int:
         """An eventfd, readable when poll() has something."""
     def poll(self, limit: int = 64) -> list[Datagram]:
         """Take at most `limit` waiting datagrams; clears the eventfd when none is left."""
     def send(self, address: Address, data: bytes) -> None:
-        """Send one datagram (STUN, DTLS) from the relay's port; a full socket drops it."""
+        """Send one datagram (STUN, DTLS) from the relay's port, or one frame over a connection;
+        a full socket drops it."""
 
     # Peers
     def add_peer(
@@ -243,6 +265,9 @@ class Relay:
         oversize, ring_full, no_keys, authentication, replay, malformed, ssrc_limit, unknown_ssrc,
         other_ssrc, duplicate, muted, payload_type, waiting_keyframe, late, protect, send,
         receive_buffer.
+        TCP: tcp_opened, tcp_closed (connections), dropped_tcp_limit and dropped_tcp_unproven
+        (connections that made room, or proved nothing), dropped_tcp_frame (connections with a
+        frame too long), dropped_tcp_send (packets that a connection had no room for).
         Loss from publishers: nacks_sent (numbers asked for, each time), retransmissions_received
         (RTX packets), recovered (numbers that came after they were asked for), given_up (that
         never came, or were too many). To subscribers: nacks_received (numbers),

@@ -7,15 +7,16 @@ ever held while Python is needed.
 
 import array
 import os
+import resource
 import threading
 from typing import NamedTuple
 
 from media.relay.sessions import create_session, function_addresses
-from media.relay.sockets import open_socket
+from media.relay.sockets import open_sockets
 
 from cpython cimport array
 from cpython.bytes cimport PyBytes_FromStringAndSize
-from libc.stdint cimport int64_t, uint32_t, uint64_t, uintptr_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 from media.relay cimport downlinks, loop, peers, routing, state, verbs
@@ -69,6 +70,7 @@ from media.relay.state cimport (
     srtp_t,
 )
 from media.relay.tables cimport slots_get
+from media.relay.tcp cimport send_frame, tcp_free, tcp_open
 from media.relay.timers cimport wake
 from media.relay.udp cimport (
     is_ipv4,
@@ -79,10 +81,15 @@ from media.relay.udp cimport (
     write_sockaddr,
 )
 
-Address = tuple[str, int]
+Address = tuple[str, int] | tuple[str, int, int]
 
 STUN = 1
 DTLS = 2
+CLOSED = 3
+
+# TCP connections at one time, and their share of the descriptors that the process may have.
+CONNECTIONS_MAX = 1024
+DESCRIPTORS_SHARE = 4
 
 OPUS = state.OPUS
 VP8 = state.VP8
@@ -129,6 +136,12 @@ COUNTER_NAMES = (
     "dropped_waiting_keyframe",
     "dropped_late",
     "dropped_protect",
+    "tcp_opened",
+    "tcp_closed",
+    "dropped_tcp_limit",
+    "dropped_tcp_unproven",
+    "dropped_tcp_frame",
+    "dropped_tcp_send",
     "dropped_send",
     "dropped_receive_buffer",
     "offload_refused",
@@ -165,7 +178,7 @@ class Downlink(NamedTuple):
 class Datagram(NamedTuple):
     kind: int
     peer: int
-    address: tuple[str, int]
+    address: Address
     data: bytes
 
 
@@ -179,6 +192,8 @@ cdef object _done(verbs.Outcome outcome):
         raise RelayError("relay.not_bound", "the address is not one of the peer's")
     if outcome == verbs.ADDRESS_IN_USE:
         raise RelayError("relay.address_in_use", "another peer's media goes to this address")
+    if outcome == verbs.CONNECTION_CLOSED:
+        raise RelayError("relay.connection_closed", "the TCP connection is closed")
     if outcome == verbs.SSRC_IN_USE:
         raise RelayError("relay.ssrc_in_use", "another subscription of the peer has this SSRC")
     if outcome == verbs.WRONG_KIND:
@@ -191,15 +206,25 @@ cdef object _age_ms(int64_t seen_us):
     return (monotonic_us() - seen_us) // 1000 if seen_us else -1
 
 
+def connections_limit():
+    """How many TCP connections there may be: sockets and files need descriptors, too."""
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if allowed == resource.RLIM_INFINITY:
+        return CONNECTIONS_MAX
+    return min(CONNECTIONS_MAX, allowed // DESCRIPTORS_SHARE)
+
+
 cdef class Relay:
-    """One socket and one thread. core.pyi says what each verb does."""
+    """Two sockets and one thread. core.pyi says what each verb does."""
 
     cdef Shard *shard
     cdef object socket
+    cdef object listener
     cdef object thread
     cdef object polling
     cdef int pid
     cdef readonly int port
+    cdef readonly bint tcp
 
     def __cinit__(self):
         self.shard = <Shard *>calloc(1, sizeof(Shard))
@@ -209,7 +234,16 @@ cdef class Relay:
         if not peers.init_shard(self.shard):
             raise MemoryError
 
-    def __init__(self, str host="", int port=0, *, int gather_us=1000, bint offload=True):
+    def __init__(
+        self,
+        str host="",
+        int port=0,
+        *,
+        int gather_us=1000,
+        bint offload=True,
+        bint tcp=True,
+        int prove_within_ms=10000,
+    ):
         if not 0 <= gather_us <= 5000:
             raise ValueError(f"gather_us is 0..5000, not {gather_us}")
         if self.socket is not None:
@@ -223,13 +257,21 @@ cdef class Relay:
         self.shard.events_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)
         if self.shard.wake_fd < 0 or self.shard.events_fd < 0:
             raise OSError("no file descriptor left for an eventfd")
-        self.socket = open_socket(host, port)
+        self.socket, self.listener = open_sockets(host, port, tcp=tcp)
         self.port = self.socket.getsockname()[1]
         self.shard.family = self.socket.family
         self.shard.fd = self.socket.fileno()
         if not receiver_init(&self.shard.receiver, self.shard.fd, offload):
             raise MemoryError
         if not sender_init(&self.shard.sender, offload):
+            raise MemoryError
+        self.tcp = self.listener is not None
+        if self.tcp and not tcp_open(
+            self.shard,
+            self.listener.fileno(),
+            connections_limit(),
+            <int64_t>prove_within_ms * 1000,
+        ):
             raise MemoryError
 
     cdef object _find_libsrtp(self):
@@ -286,6 +328,12 @@ cdef class Relay:
             self.thread.join()
         shard.fd = -1
         self.socket.close()
+        with nogil:
+            control_lock(&shard.lock)
+            tcp_free(shard)
+            unlock(&shard.lock)
+        if self.listener is not None:
+            self.listener.close()
 
     def fileno(self):
         return self._here().events_fd
@@ -307,7 +355,9 @@ cdef class Relay:
                         Datagram(
                             slot.kind,
                             slot.peer,
-                            unpack_address(slot.address_high, slot.address_low, slot.port),
+                            unpack_address(
+                                slot.address_high, slot.address_low, slot.port, slot.connection
+                            ),
                             PyBytes_FromStringAndSize(<char *>slot.data, slot.length),
                         )
                     )
@@ -331,8 +381,14 @@ cdef class Relay:
         cdef state.Address packed
         cdef sockaddr_in6 to
         cdef socklen_t length
+        cdef const uint8_t *payload = data
+        cdef size_t payload_length = len(data)
         self._pack(address, &packed)
         if shard.fd < 0:
+            return
+        if packed.connection:
+            with nogil:
+                send_frame(shard, packed.connection, payload, payload_length)
             return
         length = write_sockaddr(&packed, shard.family, &to)
         sendto(shard.fd, <const char *>data, len(data), MSG_DONTWAIT, <const sockaddr *>&to, length)

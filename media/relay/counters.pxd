@@ -40,6 +40,13 @@ cdef enum:
     DROPPED_WAITING_KEYFRAME
     DROPPED_LATE
     DROPPED_PROTECT
+    # TCP: connections, and packets that one did not take
+    TCP_OPENED
+    TCP_CLOSED
+    DROPPED_TCP_LIMIT
+    DROPPED_TCP_UNPROVEN
+    DROPPED_TCP_FRAME
+    DROPPED_TCP_SEND
     # Dropped by the socket
     DROPPED_SEND
     DROPPED_RECEIVE_BUFFER

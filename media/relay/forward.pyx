@@ -15,6 +15,7 @@ from media.relay.counters cimport (
     DROPPED_PAYLOAD_TYPE,
     DROPPED_PROTECT,
     DROPPED_SEND,
+    DROPPED_TCP_SEND,
     DROPPED_WAITING_KEYFRAME,
     OFFLOAD_REFUSED,
 )
@@ -41,6 +42,7 @@ from media.relay.state cimport (
     Track,
 )
 from media.relay.tables cimport slots_get
+from media.relay.tcp cimport find_connections, send_streams
 from media.relay.udp cimport reserve, send_all
 
 
@@ -269,12 +271,18 @@ cdef void flush_and_unlock(Shard *shard) noexcept nogil:
     """
     shard.counters[DROPPED_SEND] += shard.sender.failed
     shard.counters[OFFLOAD_REFUSED] += shard.sender.refused
-    shard.sender.failed = shard.sender.refused = 0
+    shard.counters[DROPPED_TCP_SEND] += shard.sender.unwritten
+    shard.sender.failed = shard.sender.refused = shard.sender.unwritten = 0
     if shard.sender.message_count == 0:
         unlock(&shard.lock)
         return
     pthread_mutex_lock(&shard.sending)
-    unlock(&shard.lock)
+    if shard.sender.stream_count:
+        find_connections(shard)
+        unlock(&shard.lock)
+        send_streams(&shard.sender)
+    else:
+        unlock(&shard.lock)
     if shard.fd >= 0:
         send_all(&shard.sender, shard.fd, shard.family)
     pthread_mutex_unlock(&shard.sending)

@@ -73,7 +73,7 @@ from media.relay.streams cimport (
     original_of,
 )
 from media.relay.stun cimport stun_local_ufrag
-from media.relay.tables cimport hash_address, hash_bytes, table_find
+from media.relay.tables cimport hash_address, hash_bytes, same_address, table_find
 from media.relay.timers cimport (
     FEEDBACK_INTERVAL_US,
     FEEDBACK_PACKETS,
@@ -83,13 +83,10 @@ from media.relay.timers cimport (
     want_keyframe,
 )
 from media.relay.twcc cimport feedback_note
-from media.relay.udp cimport segment_length, source_address
+from media.relay.udp cimport read_sockaddr, segment_length
 from media.relay.wire cimport get16, get32
 
 cdef enum:
-    # As core.pyi's STUN and DTLS
-    STUN_DATAGRAM = 1
-    DTLS_DATAGRAM = 2
     # libsrtp's srtp_err_status_t
     REPLAY_FAIL = 9
     REPLAY_OLD = 10
@@ -99,18 +96,13 @@ cdef enum:
     STUN_PER_WINDOW = 100
 
 
-cdef int ingest_batch(Shard *shard, int messages) noexcept nogil:
-    """Take in `messages` received ones; returns how many packets they were.
-
-    Fills the batch's runs, which the caller forwards.
-    """
-    cdef uint64_t before = shard.counters[PACKETS_IN]
+cdef void ingest_batch(Shard *shard, int messages) noexcept nogil:
+    """Take in `messages` received ones. Fills the batch's runs, which the caller forwards."""
     cdef int i
     cdef uint32_t overflow = shard.receiver.overflow
     for i in range(messages):
         ingest_message(shard, i)
     shard.counters[DROPPED_RECEIVE_BUFFER] += <uint32_t>(shard.receiver.overflow - overflow)
-    return <int>(shard.counters[PACKETS_IN] - before)
 
 
 cdef void ingest_message(Shard *shard, int index) noexcept nogil:
@@ -125,7 +117,7 @@ cdef void ingest_message(Shard *shard, int index) noexcept nogil:
         shard.counters[PACKETS_IN] += 1
         shard.counters[DROPPED_PROTOCOL if left == 0 else DROPPED_OVERSIZE] += 1
         return
-    source_address(&shard.receiver, index, &source)
+    read_sockaddr(&shard.receiver.sources[index], &source)
     binding = find_binding(shard, &source)
     while left:
         length = min(left, segment)
@@ -144,11 +136,7 @@ cdef Binding *find_binding(Shard *shard, const Address *address) noexcept nogil:
     cdef uint64_t *cursor = NULL
     cdef Binding *binding = <Binding *>table_find(&shard.addresses, hash, &cursor)
     while binding != NULL:
-        if (
-            binding.address.low == address.low
-            and binding.address.high == address.high
-            and binding.address.port == address.port
-        ):
+        if same_address(&binding.address, address):
             return binding
         binding = <Binding *>table_find(&shard.addresses, hash, &cursor)
     return NULL
@@ -251,6 +239,7 @@ cdef bint pass_up(
     slot.peer = peer
     slot.address_high = source.high
     slot.address_low = source.low
+    slot.connection = source.connection
     slot.port = source.port
     slot.length = <unsigned short>length
     memcpy(slot.data, data, length)

@@ -1,6 +1,6 @@
 # The system calls and structures the relay uses. C owns every layout and packing.
 
-from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 
 cdef extern from "<time.h>" nogil:
@@ -41,10 +41,17 @@ cdef extern from "<sys/socket.h>" nogil:
         int cmsg_type
     int AF_INET
     int AF_INET6
+    struct linger:
+        int l_onoff
+        int l_linger
     int MSG_DONTWAIT
+    int MSG_NOSIGNAL
     int MSG_TRUNC
     int SOL_SOCKET
+    int SO_LINGER
     int SO_RXQ_OVFL
+    int SOCK_CLOEXEC
+    int SOCK_NONBLOCK
     cmsghdr *CMSG_FIRSTHDR(msghdr *message)
     cmsghdr *CMSG_NXTHDR(msghdr *message, cmsghdr *control)
     uint8_t *CMSG_DATA(cmsghdr *control)
@@ -55,6 +62,10 @@ cdef extern from "<sys/socket.h>" nogil:
     ssize_t sendto(
         int fd, const void *data, size_t length, int flags, const sockaddr *to, socklen_t to_length
     )
+    int accept4(int fd, sockaddr *source, socklen_t *length, int flags)
+    ssize_t recv(int fd, void *data, size_t length, int flags)
+    ssize_t send(int fd, const void *data, size_t length, int flags)
+    ssize_t sendmsg(int fd, const msghdr *message, int flags)
     int setsockopt(int fd, int level, int name, const void *value, socklen_t length)
 
 
@@ -105,6 +116,23 @@ cdef extern from "<poll.h>" nogil:
     int ppoll(pollfd *fds, unsigned long count, const timespec *timeout, const void *mask)
 
 
+cdef extern from "<sys/epoll.h>" nogil:
+    ctypedef union epoll_data_t:
+        uint64_t u64
+    struct epoll_event:
+        uint32_t events
+        epoll_data_t data
+    int EPOLLIN
+    int EPOLLOUT
+    int EPOLL_CLOEXEC
+    int EPOLL_CTL_ADD
+    int EPOLL_CTL_DEL
+    int EPOLL_CTL_MOD
+    int epoll_create1(int flags)
+    int epoll_ctl(int epoll, int operation, int fd, epoll_event *event)
+    int epoll_wait(int epoll, epoll_event *events, int count, int timeout_ms)
+
+
 cdef extern from "<sys/eventfd.h>" nogil:
     int EFD_NONBLOCK
     int EFD_CLOEXEC
@@ -121,6 +149,7 @@ cdef extern from "<unistd.h>" nogil:
 cdef extern from "<errno.h>" nogil:
     int errno
     int EAGAIN
+    int ECONNABORTED
     int EINTR
     int EIO
     int ENOBUFS

@@ -2,6 +2,7 @@
 """The relay thread: wait, receive, forward, give feedback, send. Never holds the GIL."""
 
 from libc.stdint cimport int64_t, uint64_t
+from media.relay.counters cimport PACKETS_IN
 from media.relay.feedback cimport give_feedback
 from media.relay.forward cimport flush_and_unlock, forward_runs
 from media.relay.ingress cimport ingest_batch
@@ -21,6 +22,8 @@ from media.relay.linux cimport (
 )
 from media.relay.locks cimport relay_lock
 from media.relay.state cimport Shard
+from media.relay.tcp cimport tcp_look
+from media.relay.tcp_ingress cimport ingest_streams
 from media.relay.udp cimport receive
 
 cdef enum:
@@ -38,8 +41,9 @@ cdef struct Rate:
 
 cdef void run(Shard *shard) noexcept nogil:
     """Until shard.stopping."""
-    cdef int messages
+    cdef int messages, streams
     cdef int64_t now_us
+    cdef bint window_over
     cdef Rate rate
     rate.since_us = monotonic_us()
     rate.packets = 0
@@ -47,27 +51,42 @@ cdef void run(Shard *shard) noexcept nogil:
     while not atomic_read_int(&shard.stopping):
         messages = receive(&shard.receiver, shard.fd)
         now_us = monotonic_us()
-        if messages or timer_is_due(shard, now_us):
-            rate.packets += process(shard, messages, now_us)
-        if now_us - rate.since_us >= RATE_WINDOW_US:
+        streams = tcp_look(shard) if shard.tcp.ready else 0
+        if messages or streams or timer_is_due(shard, now_us) or sweep_is_due(shard, now_us):
+            rate.packets += process(shard, messages, streams, now_us)
+        window_over = now_us - rate.since_us >= RATE_WINDOW_US
+        if window_over:
             estimate(&rate, now_us)
-        if messages == shard.receiver.capacity:
-            continue
-        if rate.high and messages and shard.gather_us:
-            sleep_until(now_us + shard.gather_us)
-        else:
+        if messages < shard.receiver.capacity and not (
+            rate.high and (messages or streams) and shard.gather_us
+        ):
             wait(shard)
+            continue
+        # Nobody asked the kernel who connects; those who are connected send like the others.
+        shard.tcp.ready = shard.tcp.epoll >= 0 and (
+            window_over or atomic_read_int(&shard.tcp.count) > 0
+        )
+        if messages < shard.receiver.capacity:
+            sleep_until(now_us + shard.gather_us)
 
 
-cdef int process(Shard *shard, int messages, int64_t now_us) noexcept nogil:
-    """One batch, from the receive buffer to the wire; returns how many packets it was."""
+cdef int process(Shard *shard, int messages, int streams, int64_t now_us) noexcept nogil:
+    """One batch, from the receive buffer to the wire; returns how many packets it was.
+
+    streams: how many of tcp.events happened.
+    """
     cdef uint64_t one = 1
+    cdef uint64_t before
     cdef int packets
     relay_lock(&shard.lock)
     shard.now_us = now_us
     # 6.18 fixed point seconds (http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time)
     shard.send_time = <unsigned int>(((now_us % 64000000) << 18) // 1000000)
-    packets = ingest_batch(shard, messages)
+    before = shard.counters[PACKETS_IN]
+    ingest_batch(shard, messages)
+    if streams or sweep_is_due(shard, now_us):
+        ingest_streams(shard, streams)
+    packets = <int>(shard.counters[PACKETS_IN] - before)
     forward_runs(shard)
     if timer_is_due(shard, now_us):
         give_feedback(shard)
@@ -81,6 +100,10 @@ cdef int process(Shard *shard, int messages, int64_t now_us) noexcept nogil:
 cdef inline bint timer_is_due(Shard *shard, int64_t now_us) noexcept nogil:
     cdef int64_t timer_us = atomic_read_i64(&shard.timer_us)
     return timer_us != 0 and timer_us <= now_us
+
+
+cdef inline bint sweep_is_due(const Shard *shard, int64_t now_us) noexcept nogil:
+    return shard.tcp.sweep_us != 0 and shard.tcp.sweep_us <= now_us
 
 
 cdef void estimate(Rate *rate, int64_t now_us) noexcept nogil:
@@ -98,17 +121,23 @@ cdef void sleep_until(int64_t when_us) noexcept nogil:
 
 
 cdef void wait(Shard *shard) noexcept nogil:
-    """Sleep until a packet comes, a verb wakes the thread or feedback is due."""
-    cdef pollfd fds[2]
+    """Sleep until a packet comes, a verb wakes the thread, or feedback or a sweep is due."""
+    cdef pollfd fds[3]
     cdef timespec timeout
     cdef int64_t timer_us = atomic_read_i64(&shard.timer_us)
-    cdef int64_t left_us = max(timer_us - monotonic_us(), <int64_t>0) if timer_us else 0
+    cdef int64_t left_us = 0
     cdef uint64_t woken
+    if shard.tcp.sweep_us and (timer_us == 0 or shard.tcp.sweep_us < timer_us):
+        timer_us = shard.tcp.sweep_us
+    if timer_us:
+        left_us = max(timer_us - monotonic_us(), <int64_t>0)
     fds[0].fd = shard.fd
     fds[1].fd = shard.wake_fd
-    fds[0].events = fds[1].events = POLLIN
-    fds[0].revents = fds[1].revents = 0
+    fds[2].fd = shard.tcp.epoll  # -1: ignored
+    fds[0].events = fds[1].events = fds[2].events = POLLIN
+    fds[0].revents = fds[1].revents = fds[2].revents = 0
     timeout.tv_sec = left_us // 1000000
     timeout.tv_nsec = left_us % 1000000 * 1000
-    if ppoll(fds, 2, &timeout if timer_us else NULL, NULL) > 0 and fds[1].revents:
+    if ppoll(fds, 3, &timeout if timer_us else NULL, NULL) > 0 and fds[1].revents:
         read(shard.wake_fd, &woken, sizeof(woken))
+    shard.tcp.ready = fds[2].revents != 0

@@ -1,7 +1,16 @@
 # Verbs on peers. Each takes the lock itself and lets go of it before it returns.
 
 from libc.stdint cimport uint64_t
-from media.relay.state cimport Address, FeedbackLog, History, Negotiated, Shard, srtp_t
+from media.relay.state cimport (
+    Address,
+    Binding,
+    Connection,
+    FeedbackLog,
+    History,
+    Negotiated,
+    Shard,
+    srtp_t,
+)
 from media.relay.verbs cimport Outcome
 
 cdef bint init_shard(Shard *shard) noexcept nogil
@@ -20,6 +29,7 @@ cdef Outcome expect(
     Shard *shard, uint64_t handle, const char *text, size_t length
 ) noexcept nogil
 cdef void forget(Shard *shard, const char *text, size_t length) noexcept nogil
+cdef void unbind(Shard *shard, Binding *binding, Connection **closing) noexcept nogil
 cdef Outcome bind(Shard *shard, uint64_t handle, const Address *address) noexcept nogil
 cdef Outcome select(Shard *shard, uint64_t handle, const Address *address) noexcept nogil
 cdef Outcome set_sessions(

@@ -18,6 +18,7 @@ from media.relay.state cimport (
     ADDRESSES_MAX,
     Address,
     Binding,
+    Connection,
     FeedbackLog,
     History,
     Negotiated,
@@ -33,6 +34,7 @@ from media.relay.tables cimport (
     TRACKS,
     hash_address,
     hash_bytes,
+    same_address,
     slots_add,
     slots_free,
     slots_get,
@@ -44,9 +46,18 @@ from media.relay.tables cimport (
     table_init,
     table_remove,
 )
+from media.relay.tcp cimport (
+    close_connections,
+    find_connection,
+    prove,
+    tcp_free,
+    tcp_init,
+    unlink_connection,
+)
 from media.relay.timers cimport arm, wake
 from media.relay.verbs cimport (
     ADDRESS_IN_USE,
+    CONNECTION_CLOSED,
     DONE,
     NO_MEMORY,
     NOT_BOUND,
@@ -67,6 +78,7 @@ cdef bint init_shard(Shard *shard) noexcept nogil:
     slots_init(&shard.peers, PEERS)
     slots_init(&shard.tracks, TRACKS)
     slots_init(&shard.subscriptions, SUBSCRIPTIONS)
+    tcp_init(shard)
     shard.batch = 1
     shard.up.slots = <Slot *>calloc(RING_SLOTS, sizeof(Slot))
     return (
@@ -80,6 +92,7 @@ cdef void free_shard(Shard *shard) noexcept nogil:
     for i in range(shard.peers.capacity):
         if shard.peers.items[i] != NULL:
             remove_peer(shard, (<Peer *>shard.peers.items[i]).handle)
+    tcp_free(shard)
     slots_free(&shard.peers)
     slots_free(&shard.tracks)
     slots_free(&shard.subscriptions)
@@ -141,6 +154,7 @@ cdef Outcome configure_peer(
 
 cdef Outcome remove_peer(Shard *shard, uint64_t handle) noexcept nogil:
     cdef Peer *peer
+    cdef Connection *closing = NULL
     control_lock(&shard.lock)
     peer = <Peer *>slots_get(&shard.peers, handle)
     if peer == NULL:
@@ -153,10 +167,11 @@ cdef Outcome remove_peer(Shard *shard, uint64_t handle) noexcept nogil:
     while peer.ufrags != NULL:
         unlink_ufrag(shard, peer.ufrags)
     while peer.binding_count:
-        unbind(shard, peer.bindings[0])
+        unbind(shard, peer.bindings[0], &closing)
     slots_remove(&shard.peers, handle)
     unlock(&shard.lock)
     pass_sending(shard)
+    close_connections(closing)
     free_peer(shard, peer)
     return DONE
 
@@ -242,10 +257,6 @@ cdef void forget(Shard *shard, const char *text, size_t length) noexcept nogil:
     unlock(&shard.lock)
 
 
-cdef inline bint same_address(const Address *one, const Address *other) noexcept nogil:
-    return one.low == other.low and one.high == other.high and one.port == other.port
-
-
 cdef Binding *find_binding(Shard *shard, uint64_t hash, const Address *address) noexcept nogil:
     cdef uint64_t *cursor = NULL
     cdef Binding *binding = <Binding *>table_find(&shard.addresses, hash, &cursor)
@@ -254,8 +265,18 @@ cdef Binding *find_binding(Shard *shard, uint64_t hash, const Address *address) 
     return binding
 
 
-cdef void unbind(Shard *shard, Binding *binding) noexcept nogil:
+cdef void unbind(Shard *shard, Binding *binding, Connection **closing) noexcept nogil:
+    """A TCP connection comes first in `closing`, for the caller to close once it has passed
+    `sending`; with NULL it stays, for the address that it is."""
     cdef Peer *peer = binding.peer
+    cdef Connection *connection
+    if binding.address.connection and closing != NULL:
+        connection = find_connection(shard, binding.address.connection)
+        # NULL: the relay has stopped.
+        if connection != NULL:
+            unlink_connection(shard, connection)
+            connection.next = closing[0]
+            closing[0] = connection
     cdef int i = 0
     if peer.selected and same_address(&peer.destination, &binding.address):
         stop_sending(peer)
@@ -296,6 +317,8 @@ cdef Outcome bind(Shard *shard, uint64_t handle, const Address *address) noexcep
     cdef Binding *fresh = <Binding *>calloc(1, sizeof(Binding))
     cdef Binding *known
     cdef Peer *peer
+    cdef Connection *connection = NULL
+    cdef Connection *closing = NULL
     cdef Outcome outcome = DONE
     cdef bint moved = False
     if fresh == NULL:
@@ -305,29 +328,39 @@ cdef Outcome bind(Shard *shard, uint64_t handle, const Address *address) noexcep
     control_lock(&shard.lock)
     peer = <Peer *>slots_get(&shard.peers, handle)
     known = find_binding(shard, hash, address)
+    if address.connection:
+        connection = find_connection(shard, address.connection)
     if peer == NULL:
         outcome = UNKNOWN_HANDLE
+    elif address.connection and (
+        connection == NULL or not same_address(&connection.address, address)
+    ):
+        outcome = CONNECTION_CLOSED
     elif known != NULL and known.peer == peer:
         known.seen_us = monotonic_us()
     elif known != NULL and in_use(known):
         outcome = ADDRESS_IN_USE
     else:
         if known != NULL:
-            unbind(shard, known)
+            unbind(shard, known, NULL)
             moved = True
         if peer.binding_count == ADDRESSES_MAX:
-            unbind(shard, most_silent(peer))
+            unbind(shard, most_silent(peer), &closing)
+            moved = True
         if table_add(&shard.addresses, fresh):
             fresh.peer = peer
             fresh.seen_us = monotonic_us()
             peer.bindings[peer.binding_count] = fresh
             peer.binding_count += 1
             fresh = NULL
+            if connection != NULL:
+                prove(shard, connection)
         else:
             outcome = NO_MEMORY
     unlock(&shard.lock)
     if moved:
         pass_sending(shard)
+    close_connections(closing)
     free(fresh)
     return outcome
 
@@ -369,7 +402,9 @@ cdef Outcome select(Shard *shard, uint64_t handle, const Address *address) noexc
         stop_sending(peer)
     else:
         binding = find_binding(shard, hash_address(address, shard.seed), address)
-        if binding == NULL or binding.peer != peer:
+        if binding == NULL and address.connection:
+            outcome = CONNECTION_CLOSED
+        elif binding == NULL or binding.peer != peer:
             outcome = NOT_BOUND
         else:
             peer.destination = address[0]

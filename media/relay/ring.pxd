@@ -13,6 +13,7 @@ cdef struct Slot:
     uint64_t peer
     uint64_t address_high
     uint64_t address_low
+    uint64_t connection
     uint16_t port
     uint16_t length
     uint8_t data[RING_DATAGRAM_MAX]

@@ -6,7 +6,7 @@
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from media.relay.counters cimport COUNTERS
-from media.relay.linux cimport iovec, mmsghdr, pthread_mutex_t, sockaddr_in6
+from media.relay.linux cimport epoll_event, iovec, mmsghdr, pthread_mutex_t, sockaddr_in6
 from media.relay.locks cimport Turnstile
 from media.relay.placing cimport Placing
 from media.relay.reception cimport Reception
@@ -81,6 +81,10 @@ cdef enum:
     # it takes to make them: about 0.2 ms.
     OUTPUTS_PER_HOLD = 128
     OUTPUTS_MAX = OUTPUTS_PER_HOLD + RUN_PACKETS + 64
+    # A frame over TCP holds what a datagram may (RFC 4571, 2).
+    FRAME_MAX = RTP_MAX
+    TCP_EVENTS = 64
+    TCP_ARENA = 262144
 
 ctypedef void *srtp_t
 ctypedef int (*srtp_operation)(srtp_t session, void *packet, int *length) noexcept nogil
@@ -101,6 +105,7 @@ cdef struct Address:
     uint64_t high
     uint64_t low
     uint16_t port
+    uint64_t connection             # the handle of a TCP connection; 0: UDP
 
 cdef struct Codec:
     uint32_t family
@@ -466,6 +471,42 @@ cdef struct HashTable:
     uint32_t count
     uint64_t **nodes
 
+# One TCP connection, from accept to close (tcp.pyx).
+cdef struct Connection:
+    uint64_t handle
+    int fd
+    int epoll                       # the shard's
+    Address address
+    bint proven                     # bound to a peer
+    Connection *previous            # of those not proven, as they came
+    Connection *next                # the same, or of those to be closed
+    int64_t accepted_us
+    uint32_t received               # bytes, while it is not proven
+    uint16_t begun_length           # of a frame whose end has not come
+    uint8_t begun[2 + FRAME_MAX]
+    # Guarded by Shard.sending: the end of a frame whose begin has left.
+    uint16_t rest_at
+    uint16_t rest_length
+    uint8_t rest[2 + OUTPUT_MAX]
+
+# All of them. Nothing is allocated but a Connection, when it is accepted.
+cdef struct Tcp:
+    int listener                    # -1: there is no TCP
+    int epoll
+    int limit
+    int64_t prove_us                # what a connection has to prove whose it is
+    int count                       # atomic
+    Slots slots
+    Connection *oldest              # of those not proven
+    Connection *newest
+    # Owned by the relay thread; no lock
+    bint ready                      # something may have happened on a connection
+    bint paused                     # nothing is accepted until the next sweep
+    int64_t sweep_us                # when to look who is late; 0: no connection is new
+    size_t used                     # of `arena`, by frames that are not forwarded yet
+    uint8_t *arena
+    epoll_event events[TCP_EVENTS]
+
 # Owned by the relay thread; no lock.
 cdef struct Receiver:
     int capacity
@@ -492,6 +533,10 @@ cdef struct Sender:
     uint16_t segment_size[OUTPUTS_MAX]
     uint16_t segment_count[OUTPUTS_MAX]
     bint closed[OUTPUTS_MAX]
+    # Messages that go over TCP, and by which connection: found when the lock is given back.
+    int stream_count
+    Connection *connections[OUTPUTS_MAX]
+    uint64_t unwritten              # packets; an outcome as those below
     # Outcomes, added to the counters at the next hold of the lock
     uint64_t failed
     uint64_t refused
@@ -528,3 +573,4 @@ cdef struct Shard:
     Run runs[BATCH_PACKETS]
     Receiver receiver
     Sender sender
+    Tcp tcp

@@ -8,6 +8,7 @@ cdef enum:
     PEERS = 1
     TRACKS = 2
     SUBSCRIPTIONS = 3
+    CONNECTIONS = 4
 
 cdef void slots_init(Slots *slots, uint64_t kind) noexcept nogil
 cdef void slots_free(Slots *slots) noexcept nogil
@@ -20,6 +21,15 @@ cdef void table_free(HashTable *table) noexcept nogil
 cdef bint table_add(HashTable *table, void *node) noexcept nogil
 cdef void table_remove(HashTable *table, void *node) noexcept nogil
 cdef void *table_find(const HashTable *table, uint64_t hash, uint64_t **cursor) noexcept nogil
+
+cdef inline bint same_address(const Address *one, const Address *other) noexcept nogil:
+    return (
+        one.low == other.low
+        and one.high == other.high
+        and one.port == other.port
+        and one.connection == other.connection
+    )
+
 
 cdef uint64_t hash_address(const Address *address, uint64_t seed) noexcept nogil
 cdef uint64_t hash_bytes(const uint8_t *data, size_t length, uint64_t seed) noexcept nogil

@@ -173,7 +173,8 @@ cdef inline uint64_t mix(uint64_t value) noexcept nogil:
 
 
 cdef uint64_t hash_address(const Address *address, uint64_t seed) noexcept nogil:
-    return mix(mix(address.low ^ seed) ^ address.high ^ (<uint64_t>address.port << 48))
+    cdef uint64_t value = mix(address.low ^ seed) ^ address.high ^ address.connection
+    return mix(value ^ (<uint64_t>address.port << 48))
 
 
 cdef uint64_t hash_bytes(const uint8_t *data, size_t length, uint64_t seed) noexcept nogil:

@@ -8,7 +8,7 @@ cdef bint receiver_init(Receiver *receiver, int fd, bint coalesce) noexcept nogi
 cdef void receiver_free(Receiver *receiver) noexcept nogil
 cdef int receive(Receiver *receiver, int fd) noexcept nogil
 cdef size_t segment_length(Receiver *receiver, int index) noexcept nogil
-cdef void source_address(const Receiver *receiver, int index, Address *address) noexcept nogil
+cdef void read_sockaddr(const sockaddr_in6 *source, Address *address) noexcept nogil
 
 cdef bint sender_init(Sender *sender, bint segment) noexcept nogil
 cdef void sender_free(Sender *sender) noexcept nogil

@@ -48,6 +48,7 @@ from media.relay.state cimport (
     Receiver,
     Sender,
 )
+from media.relay.tables cimport same_address
 from media.relay.wire cimport get32
 
 cdef enum:
@@ -124,9 +125,10 @@ cdef size_t segment_length(Receiver *receiver, int index) noexcept nogil:
     return length
 
 
-cdef void source_address(const Receiver *receiver, int index, Address *address) noexcept nogil:
-    cdef const sockaddr_in6 *source = &receiver.sources[index]
+cdef void read_sockaddr(const sockaddr_in6 *source, Address *address) noexcept nogil:
+    """As a UDP address."""
     cdef const sockaddr_in *source4 = <const sockaddr_in *>source
+    address.connection = 0
     if source.sin6_family == AF_INET:
         map_ipv4(<const uint8_t *>&source4.sin_addr, address)
         address.port = ntohs(source4.sin_port)
@@ -206,9 +208,7 @@ cdef void commit(Sender *sender, const Address *destination, size_t length) noex
         and length <= sender.segment_size[last]
         and sender.segment_count[last] < SEGMENTS_MAX
         and sender.vectors[last].iov_len + length <= SEGMENTED_BYTES_MAX
-        and sender.addresses[last].low == destination.low
-        and sender.addresses[last].port == destination.port
-        and sender.addresses[last].high == destination.high
+        and same_address(&sender.addresses[last], destination)
     ):
         sender.vectors[last].iov_len += length
         sender.segment_count[last] += 1
@@ -222,6 +222,8 @@ cdef void commit(Sender *sender, const Address *destination, size_t length) noex
     sender.segment_size[last] = <uint16_t>length
     sender.segment_count[last] = 1
     sender.closed[last] = False
+    if destination.connection:
+        sender.stream_count += 1
 
 
 cdef void prepare(Sender *sender, int index, int family) noexcept nogil:
@@ -244,7 +246,10 @@ cdef void prepare(Sender *sender, int index, int family) noexcept nogil:
 
 
 cdef void send_all(Sender *sender, int fd, int family) noexcept nogil:
-    """Send what was committed and forget it. Never waits: what the socket does not take is lost."""
+    """Send what was committed and forget it. Never waits: what the socket does not take is lost.
+
+    What goes over TCP has left before (tcp.send_streams).
+    """
     cdef int at = 0
     cdef int done
     cdef int i

@@ -9,6 +9,7 @@ cdef enum Outcome:
     NO_MEMORY
     NOT_BOUND
     ADDRESS_IN_USE
+    CONNECTION_CLOSED
     SSRC_IN_USE
     WRONG_KIND
 

@@ -370,7 +370,7 @@ cdef class Turns:
         self.outbox.count = 0
         self.outbox.overlong = False
         with nogil:
-            process(self.shard, count, self.now_us)
+            process(self.shard, count, 0, self.now_us)
         for i in range(count):
             free(alone[i])
         assert not self.outbox.overlong, "a datagram too long, or too many of them"

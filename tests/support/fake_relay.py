@@ -6,7 +6,7 @@ from itertools import count
 
 from media.relay import RelayError
 
-Address = tuple[str, int]
+Address = tuple[str, int] | tuple[str, int, int]
 
 
 @dataclass
@@ -51,12 +51,14 @@ class FakeRelay:
     """Keeps what media/relay/core.pyi says it keeps; stale handles raise KeyError."""
 
     port = 5004
+    tcp = True
 
     def __init__(self) -> None:
         self._handles = count(1)
         self.peers: dict[int, FakePeer] = {}
         self.tracks: dict[int, FakeTrack] = {}
         self.subscriptions: dict[int, FakeSubscription] = {}
+        self.closed: set[Address] = set()
         self.sent: list[tuple[Address, bytes]] = []
         self.deliver: Callable[[Address, bytes], None] = lambda *_: None
 
@@ -89,7 +91,16 @@ class FakeRelay:
         for peer in self.peers.values():
             peer.ufrags.discard(ufrag)
 
+    def close(self, address: Address) -> None:
+        """A TCP connection ends."""
+        self.closed.add(address)
+        for peer in self.peers.values():
+            peer.bound.discard(address)
+            peer.selected = None if peer.selected == address else peer.selected
+
     def bind(self, peer: int, address: Address) -> None:
+        if address in self.closed:
+            raise RelayError("relay.connection_closed", "the TCP connection is closed")
         if any(other.selected == address for n, other in self.peers.items() if n != peer):
             raise RelayError("relay.address_in_use", "another peer's media goes to this address")
         self.peers[peer].bound.add(address)

@@ -10,6 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -40,6 +41,15 @@ def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
         return port
 
 
+def free_media_port() -> int:
+    """One that is free for UDP and for TCP."""
+    while True:
+        port = free_port(socket.SOCK_DGRAM)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+
+
 class Server:
     """Use as a context manager; `log` holds what it printed once it is down.
 
@@ -50,7 +60,7 @@ class Server:
         self._inside = inside
         host = "127.0.0.1" if inside is None else inside.address
         self.port = free_port()
-        self.media_port = free_port(socket.SOCK_DGRAM)
+        self.media_port = free_media_port()
         self.url = f"http://{host}:{self.port}"
         self._log_file = data_dir / "server.log"
         self._environment = os.environ | {

@@ -463,6 +463,16 @@ def test_candidates_stand_in_the_first_accepted_section_best_first() -> None:
     assert sdp.count("a=candidate") == 2
 
 
+def test_tcp_comes_behind_all_of_udp() -> None:
+    sdp, _ = make_answer(parse_offer(PUBLISH), replace(OURS, tcp=True), {})
+    assert lines(sdp, "a=candidate") == [
+        "a=candidate:1 1 udp 2130706431 192.0.2.1 40000 typ host",
+        "a=candidate:2 1 udp 2130706175 2001:db8::1 40000 typ host",
+        "a=candidate:3 1 tcp 1520435199 192.0.2.1 40000 typ host tcptype passive",
+        "a=candidate:4 1 tcp 1520434943 2001:db8::1 40000 typ host tcptype passive",
+    ]
+
+
 def test_every_accepted_section_has_the_servers_transport() -> None:
     sdp, _ = answer(RECEIVE)
     assert "a=ice-lite\r\n" in sdp

@@ -142,10 +142,10 @@ def test_a_second_restart_drops_the_one_that_never_came_about(ice: IceLite) -> N
 
 
 def test_consent_lasts_thirty_seconds_after_the_last_check(ice: IceLite) -> None:
-    assert not ice.has_consent(now=0)
+    assert not ice.consent_expired(now=0)
     ice.receive(check(ice.local), WIFI, now=10)
-    assert ice.has_consent(now=10 + CONSENT_S)
-    assert not ice.has_consent(now=10 + CONSENT_S + 0.1)
+    assert not ice.consent_expired(now=10 + CONSENT_S)
+    assert ice.consent_expired(now=10 + CONSENT_S + 0.1)
 
 
 def test_after_lost_consent_the_next_check_selects_again(ice: IceLite) -> None:
@@ -153,6 +153,44 @@ def test_after_lost_consent_the_next_check_selects_again(ice: IceLite) -> None:
     ice.lose_consent()
     assert ice.selected is None
     assert accepted(ice.receive(check(ice.local), WIFI, now=40)).selected
+
+
+TCP: Address = ("192.0.2.1", 4000, 7)
+
+
+def test_a_tcp_connection_is_an_address_of_its_own(ice: IceLite) -> None:
+    ice.receive(check(ice.local, priority=100, nominate=True), TCP, now=0)
+    verdict = accepted(ice.receive(check(ice.local, priority=200, nominate=True), WIFI, now=0.1))
+    assert verdict.selected
+    assert ice.selected == WIFI
+
+
+def test_the_browser_is_told_the_address_of_its_tcp_connection(ice: IceLite) -> None:
+    reply = stun.parse_message(accepted(ice.receive(check(ice.local), TCP, now=0)).reply)
+    assert reply.attributes["XOR-MAPPED-ADDRESS"] == TCP[:2]
+
+
+def test_after_the_selected_connection_ended_any_address_is_selected(ice: IceLite) -> None:
+    ice.receive(check(ice.local, priority=200, nominate=True), TCP, now=0)
+    ice.lose_address(TCP)
+    assert ice.selected is None
+    assert accepted(ice.receive(check(ice.local, priority=100), WIFI, now=0.1)).selected
+    assert accepted(
+        ice.receive(check(ice.local, priority=100, nominate=True), CABLE, now=0.2)
+    ).selected
+    assert not ice.consent_expired(now=CONSENT_S)
+
+
+def test_a_connection_that_was_not_selected_ends_without_effect(ice: IceLite) -> None:
+    ice.receive(check(ice.local), WIFI, now=0)
+    ice.lose_address(TCP)
+    assert ice.selected == WIFI
+
+
+def test_consent_expires_without_a_selected_address_too(ice: IceLite) -> None:
+    ice.receive(check(ice.local), TCP, now=0)
+    ice.lose_address(TCP)
+    assert ice.consent_expired(now=CONSENT_S + 0.1)
 
 
 @given(st.binary(max_size=600))

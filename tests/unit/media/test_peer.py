@@ -22,6 +22,7 @@ from tests.support.offers import offer
 
 HOME: Address = ("192.0.2.1", 4000)
 CABLE: Address = ("192.0.2.2", 5000)
+TCP: Address = ("192.0.2.3", 6000, 7)
 PUBLISH = (("audio", "sendonly"), ("video", "sendonly"))
 RECEIVE = (("audio", "recvonly"), ("video", "recvonly"))
 
@@ -127,6 +128,29 @@ async def test_a_check_forged_from_an_address_in_use_takes_nothing(browser: Conn
     assert len(browser.relay.sent) == answered, "a forged check was answered"
     assert browser.in_relay.selected == HOME
     thief.peer.detach()
+
+
+async def test_after_its_connection_ended_media_goes_where_the_next_check_comes_from(
+    browser: Connection,
+) -> None:
+    browser.check(TCP)
+    assert browser.in_relay.selected == TCP
+    browser.relay.close(TCP)
+    browser.peer.connection_closed(TCP)
+    browser.check(CABLE)
+    assert browser.in_relay.selected == CABLE
+
+
+async def test_a_check_whose_connection_is_closed_already_selects_nothing(
+    browser: Connection,
+) -> None:
+    browser.relay.close(TCP)
+    answered = len(browser.relay.sent)
+    browser.check(TCP)
+    assert len(browser.relay.sent) == answered
+    assert browser.in_relay.selected is None
+    browser.check(CABLE)
+    assert browser.in_relay.selected == CABLE
 
 
 async def test_an_address_that_was_somebody_elses_meanwhile_is_selected_again(

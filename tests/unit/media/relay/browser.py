@@ -9,7 +9,7 @@ from typing import Final
 
 from pylibsrtp import Error, Policy, Session
 
-from media.relay import OPUS, VP8, Relay
+from media.relay import OPUS, VP8, Address, Relay
 from tests.unit.media.relay.rtp import Rtp, parse
 
 GCM: Final = "SRTP_AEAD_AES_128_GCM"
@@ -45,17 +45,14 @@ class Browser:
         rtx: Mapping[int, int] = RTX,
         extensions: Mapping[str, int] = EXTENSIONS,
     ) -> None:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self.socket = socket.socket(family, socket.SOCK_DGRAM)
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
-        self.socket.bind((host, 0))
-        self.socket.settimeout(PATIENCE_S)
         self.relay = relay
         self.relay_address = (host, relay.port)
-        self.address: tuple[str, int] = self.socket.getsockname()[:2]
         self.rtp: deque[Rtp] = deque()
         self.rtcp: deque[bytes] = deque()
         self.peer = relay.add_peer(codecs, rtx, extensions)
+        self.socket = self._open(socket.AF_INET6 if ":" in host else socket.AF_INET)
+        self.socket.settimeout(PATIENCE_S)
+        self.address = self._prove()
         self.profile = profile
         number, length = PROFILES[profile]
         self.send_key = os.urandom(length)
@@ -65,6 +62,17 @@ class Browser:
         relay.bind(self.peer, self.address)
         relay.select(self.peer, self.address)
         relay.set_keys(self.peer, profile, self.send_key, self.receive_key)
+
+    def _open(self, family: socket.AddressFamily) -> socket.socket:
+        opened = socket.socket(family, socket.SOCK_DGRAM)
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+        opened.bind((self.relay_address[0], 0))
+        return opened
+
+    def _prove(self) -> Address:
+        """Where the relay hears this browser from: all that a test needs of ICE."""
+        host, port = self.socket.getsockname()[:2]
+        return host, port
 
     def close(self) -> None:
         self.socket.close()
@@ -113,8 +121,12 @@ class Browser:
         finally:
             self.socket.settimeout(PATIENCE_S)
 
+    def read(self) -> bytes:
+        """The next packet as it came."""
+        return self.socket.recv(2048)
+
     def _take(self) -> None:
-        datagram = self.socket.recv(2048)
+        datagram = self.read()
         if 192 <= datagram[1] <= 223:
             self.rtcp.append(self.receiving.unprotect_rtcp(datagram))
         else:

@@ -30,19 +30,20 @@ from tests.unit.media.relay.call import ALICE, SLOT, SLOT_RTX, Call
 from tests.unit.media.relay.rtp import Rtp
 from tests.unit.media.relay.scalable import Scalable
 from tests.unit.media.relay.simulcast import Simulcast
+from tests.unit.media.relay.stream_browser import StreamBrowser
 
 HERE = Path(__file__).parent
 ROUNDS = 4000
 
 
-def measure(profile: str) -> dict[str, int]:
+def measure(profile: str, kind: type[Browser] = Browser) -> dict[str, int]:
     """Calls of the allocator on the relay thread, warming up and then over ROUNDS packets."""
     allocations = ctypes.CDLL(None).allocations
     allocations.restype = ctypes.c_long
     relay = Relay("127.0.0.1")
     relay.start()
     (thread,) = (each for each in threading.enumerate() if each.name == "relay")
-    alice, bob, carol = (Browser(relay, profile=profile) for _ in range(3))
+    alice, bob, carol = (kind(relay, profile=profile) for _ in range(3))
     call = Call(relay, alice, bob, "video")
     slot = relay.add_subscription(carol.peer, "video", "5", SLOT, SLOT_RTX)
     relay.set_source(slot, call.track)
@@ -160,4 +161,5 @@ def test_nothing_is_allocated_per_packet(tmp_path: Path) -> None:
 
 def main() -> None:
     profiles = (GCM, "SRTP_AES128_CM_SHA1_80")
-    sys.stdout.write(json.dumps([measure(profile) for profile in profiles]))
+    figures = [measure(profile) for profile in profiles]
+    sys.stdout.write(json.dumps([*figures, measure(GCM, StreamBrowser)]))

@@ -399,7 +399,7 @@ def test_ipv4_and_ipv6_meet_on_one_port() -> None:
             each.send_raw(b"\x16\xfe\xff")
         addresses: set[tuple[str, int]] = set()
         while len(addresses) < 2:
-            addresses |= {datagram.address for datagram in relay.poll()}
+            addresses |= {datagram.address[:2] for datagram in relay.poll()}
         assert addresses == {four.address, six.address}, "IPv4 is not shown as mapped"
     finally:
         relay.stop()
