@@ -17,6 +17,7 @@ from typing import Final, Protocol, cast
 
 import structlog
 
+from media.adaptation import Adaptation
 from media.dtls import Certificate
 from media.errors import BadOffer, ConnectionClosed, StaleOffer
 from media.news import Listener, Sections, View
@@ -63,6 +64,7 @@ class Sfu:
         self._certificate = Certificate.generateCertificate()
         self._sessions: dict[str, Session] = {}
         self._observer = Observer(relay, self._sessions, listener, clock)
+        self._adaptation = Adaptation(relay, self._sessions, listener, clock)
         self._peers: dict[int, Peer] = {}
         self._closing: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
@@ -107,6 +109,7 @@ class Sfu:
             self.close_session(session)
         self._consent_timer.cancel()
         self._observer.stop()
+        self._adaptation.stop()
         if self._closing:
             await asyncio.wait(self._closing)
         self._loop.remove_reader(self._relay.fileno())

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 
-from media.relay import RelayError
+from media.relay import Downlink, RelayError
 
 Address = tuple[str, int] | tuple[str, int, int]
 
@@ -17,6 +17,8 @@ class FakePeer:
     keys: tuple[str, bytes, bytes] | None = None
     packets_in: int = 0
     round_trip_us: int = -1
+    downlink: Downlink = field(default_factory=lambda: Downlink(*[0] * len(Downlink._fields)))
+    probes: list[tuple[int, int]] = field(default_factory=list)
 
 
 @dataclass
@@ -32,6 +34,8 @@ class FakeTrack:
     packets: int = 0
     lost: int = 0
     jitter: int = 0
+    layers: list[dict[str, int]] = field(default_factory=list)
+    caps: list[int | None] = field(default_factory=list)
 
 
 @dataclass
@@ -43,6 +47,7 @@ class FakeSubscription:
     rtx_ssrc: int
     source: int | None = None
     layer: tuple[int, int] = (7, 7)
+    flowing: int = -1
     packets: int = 0
     fraction_lost: int = 0
 
@@ -154,7 +159,21 @@ class FakeRelay:
     def set_layer(self, subscription: int, spatial: int, temporal: int = 7) -> None:
         self.subscriptions[subscription].layer = (spatial, temporal)
 
+    def probe(self, peer: int, bits_per_second: int, duration_ms: int) -> None:
+        self.peers[peer].probes.append((bits_per_second, duration_ms))
+
+    def cap(self, track: int, bits_per_second: int | None) -> None:
+        self.tracks[track].caps.append(bits_per_second)
+
     # Figures: what a test put there
+
+    def downlink(self, peer: int) -> Downlink:
+        return self.peers[peer].downlink
+
+    def layer_stats(self, track: int) -> list[dict[str, int]]:
+        held = self.tracks[track]
+        silent = {"packets": 0, "bytes": 0, "age_ms": -1, "keyframes": 0}
+        return held.layers or [silent] * max(1, len(held.rids))
 
     def audio_levels(self, tracks: Sequence[int]) -> list[int]:
         return [self.tracks[track].level for track in tracks]
@@ -169,4 +188,8 @@ class FakeRelay:
 
     def subscription_stats(self, subscription: int) -> dict[str, int]:
         held = self.subscriptions[subscription]
-        return {"packets": held.packets, "fraction_lost": held.fraction_lost}
+        return {
+            "packets": held.packets,
+            "fraction_lost": held.fraction_lost,
+            "layer": held.flowing,
+        }
