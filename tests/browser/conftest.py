@@ -1,6 +1,7 @@
 """One real Chromium, one real Firefox and one real server for all browser tests."""
 
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -41,12 +42,29 @@ async def firefox() -> AsyncIterator[Browser]:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def open_room(chromium: Browser, request: pytest.FixtureRequest) -> AsyncIterator[OpenRoom]:
-    """Opens participants' links; every profile is closed after the test."""
+    """Opens participants' links in Chromium; every profile is closed after the test."""
+    async with opening_rooms(chromium, request) as open_:
+        yield open_
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def open_in_firefox(
+    firefox: Browser, request: pytest.FixtureRequest
+) -> AsyncIterator[OpenRoom]:
+    """As `open_room`, in Firefox. It reaches no server on loopback."""
+    async with opening_rooms(firefox, request) as open_:
+        yield open_
+
+
+@asynccontextmanager
+async def opening_rooms(
+    browser: Browser, request: pytest.FixtureRequest
+) -> AsyncIterator[OpenRoom]:
     contexts: list[BrowserContext] = []
     rooms: list[Room] = []
 
     async def open_(url: str, *, script: str = "") -> Room:
-        context = await chromium.new_context(viewport={"width": 1280, "height": 800})
+        context = await browser.new_context(viewport={"width": 1280, "height": 800})
         contexts.append(context)
         await record_connections(context)
         if script:
@@ -62,7 +80,9 @@ async def open_room(chromium: Browser, request: pytest.FixtureRequest) -> AsyncI
     for number, room in enumerate(rooms):
         if getattr(request.node, "failed", False):
             results.mkdir(exist_ok=True)
-            await room.page.screenshot(path=results / f"{request.node.name}-{number}.png")
+            await room.page.screenshot(
+                path=results / f"{request.node.name}-{browser.browser_type.name}-{number}.png"
+            )
     for context in contexts:
         await context.close()
 

@@ -24,6 +24,7 @@ _BRING = """
 class LossyHop:
     """Use as an async context manager.
 
+    server: the media port, on an address of this machine; the hop is on the same.
     loss: of media, 0..1, each way; STUN and DTLS pass (first byte below 64, RFC 7983).
     delay_s: each way.
     """
@@ -43,7 +44,7 @@ class LossyHop:
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
         self._front, _ = await loop.create_datagram_endpoint(
-            lambda: _End(self._from_browser), local_addr=("127.0.0.1", 0)
+            lambda: _End(self._from_browser), local_addr=(self._server[0], 0)
         )
         return self
 

@@ -50,6 +50,15 @@ def free_media_port() -> int:
             return port
 
 
+def own_address() -> str:
+    """This machine's address on its network. What it sends there stays on its own loopback."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        # Chooses a route; sends nothing. 192.0.2.1: in documents only (RFC 5737).
+        probe.connect(("192.0.2.1", 9))
+        address: str = probe.getsockname()[0]
+        return address
+
+
 class Server:
     """Use as a context manager; `log` holds what it printed once it is down.
 

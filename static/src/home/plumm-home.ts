@@ -136,7 +136,7 @@ export class PlummHome extends LitElement {
         </p>
         ${this.#action()}
       </main>
-      <footer>Nothing to install: open it in a current Chrome or Edge.</footer>
+      <footer>Nothing to install: open it in a current Chrome, Edge or Firefox.</footer>
     </div>`;
   }
 

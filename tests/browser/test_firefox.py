@@ -1,0 +1,158 @@
+"""Firefox and Chromium in one room: the page works in both, and what one sends the other shows."""
+
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import expect
+
+from tests.browser.conftest import OpenRoom
+from tests.browser.room import Room
+from tests.support.eventually import eventually
+from tests.support.lossy_hop import LossyHop
+from tests.support.server import Server, own_address
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+# In the newest connection: the SSRCs it receives by kind, and what happened to its video.
+_SEEN = """
+async () => {
+  const pc = window.connections.at(-1);
+  const seen = {ssrcs: {}};
+  for (const report of (await pc.getStats()).values()) {
+    if (report.type === 'inbound-rtp' && report.packetsReceived > 0) {
+      seen.ssrcs[report.kind] = report.ssrc;
+      if (report.kind !== 'video') continue;
+      seen.frames = report.framesDecoded;
+      seen.asked = report.nackCount;
+    }
+    if (report.type === 'outbound-rtp' && report.kind === 'video') {
+      seen.sent_again = (seen.sent_again ?? 0) + report.retransmittedPacketsSent;
+    }
+  }
+  return seen;
+}
+"""
+# How many offers its connections made, as their SDP's version tells.
+_OFFERS = """
+() => window.connections.map(pc => Number(pc.localDescription.sdp.match(/^o=\\S+ \\d+ (\\d+)/m)[1]))
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """The therapist is in Firefox, the client in Chromium."""
+
+    firefox: Room
+    chromium: Room
+
+    @property
+    def rooms(self) -> tuple[Room, Room]:
+        return self.firefox, self.chromium
+
+    async def both_see(self, *, within: float = 10.0) -> None:
+        for room in self.rooms:
+            await room.sees(within=within)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Pages on loopback, where browsers give cameras without TLS; media where Firefox goes."""
+    folder = tmp_path_factory.mktemp("server")
+    with Server(folder, PLUMM_ADVERTISED_IP=own_address()) as running:
+        yield running
+
+
+async def start_call(
+    server: Server, open_room: OpenRoom, open_in_firefox: OpenRoom, *, script: str = ""
+) -> Call:
+    session = server.demo()
+    firefox = await open_in_firefox(session.therapist_url, script=script)
+    chromium = await open_room(session.client_url, script=script)
+    for room in (firefox, chromium):
+        await room.join()
+    return Call(firefox, chromium)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def call(
+    server: Server, open_room: OpenRoom, open_in_firefox: OpenRoom
+) -> AsyncIterator[Call]:
+    started = await start_call(server, open_room, open_in_firefox)
+    await started.both_see(within=20)
+    yield started
+
+
+async def seen(room: Room) -> dict[str, Any]:
+    values: dict[str, Any] = await room.page.evaluate(_SEEN)
+    return values
+
+
+async def test_each_sees_and_hears_the_other_until_the_end(call: Call) -> None:
+    for room in call.rooms:
+        await room.hears()
+    await call.firefox.press("End session")
+    dialog = call.firefox.page.get_by_role("dialog")
+    await dialog.get_by_role("button", name="End session", exact=True).click()
+    for room in call.rooms:
+        await expect(room.page.get_by_role("heading", name="ended")).to_be_visible()
+
+
+async def test_mute_and_camera_off_are_seen_by_the_other(call: Call) -> None:
+    for one, other, initials in (
+        (call.firefox, call.chromium, "LH"),
+        (call.chromium, call.firefox, "ML"),
+    ):
+        await one.press("Mute")
+        await expect(other.page.get_by_text("muted", exact=True).first).to_be_visible()
+        await one.press("Unmute")
+        await expect(other.page.get_by_text("muted", exact=True)).to_have_count(0)
+        await other.hears()
+        await one.press("Turn camera off")
+        await expect(other.page.get_by_text(initials, exact=True)).to_be_visible()
+        await one.press("Turn camera on")
+        await other.sees()
+
+
+async def test_refresh_and_a_reload_leave_the_other_its_ssrcs_and_its_negotiation(
+    call: Call,
+) -> None:
+    for one, other in (call.rooms, call.rooms[::-1]):
+        ssrcs = (await seen(other))["ssrcs"]
+        offers = await other.page.evaluate(_OFFERS)
+        assert set(ssrcs) == {"audio", "video"}
+        await one.press("Refresh")
+        await call.both_see(within=3)
+        await one.page.evaluate("window.connections.forEach(pc => pc.close())")
+        await one.press("Refresh")
+        await call.both_see()
+        await one.page.reload()
+        await call.both_see()
+        assert (await seen(other))["ssrcs"] == ssrcs
+        assert await other.page.evaluate(_OFFERS) == offers
+
+
+async def test_what_is_lost_is_sent_again_both_ways(
+    tmp_path: Path, open_room: OpenRoom, open_in_firefox: OpenRoom
+) -> None:
+    address = own_address()
+    with Server(tmp_path, PLUMM_ADVERTISED_IP=address) as server:
+        async with LossyHop((address, server.media_port), loss=0.05, delay_s=0.02) as hop:
+            call = await start_call(server, open_room, open_in_firefox, script=hop.script)
+            await call.both_see(within=20)
+            before = await seen(call.firefox)
+
+            async def repaired() -> bool:
+                now = await seen(call.firefox)
+                assert now["frames"] > before["frames"] + 90, now
+                assert now["asked"] > before["asked"], now
+                assert now["sent_again"] > before["sent_again"], now
+                return True
+
+            await eventually(repaired, "repairs in both directions", within=20)
+            assert hop.lost > 50
+        assert server.metric("plumm_relay_recovered_total") > 0
+        assert server.metric("plumm_relay_retransmissions_sent_total") > 0
