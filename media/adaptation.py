@@ -23,10 +23,12 @@ INTERVAL_S: Final = 0.2
 _PICTURES: Final[tuple[Source, ...]] = ("screen", "camera")
 # Of RTP, its extensions and SRTP's tag, and of UDP and IP, around a payload.
 _HEADERS: Final = 72
-# Of a picture in full, and what libwebrtc spends on it.
+# Of a picture in full, and what libwebrtc spends on it; a layer is half as wide and high as the
+# next. Pages call their layers by these names, and a small camera lacks the upper ones.
 _FULL_HEIGHT: Final = 720
 _RATE: Final = 1_300_000.0
 _FACTOR_A_LAYER: Final = 3.0
+_HALVINGS: Final[Mapping[str, int]] = {"q": 2, "h": 1, "f": 0}
 _SMOOTHING: Final = 0.2
 # Frames come 33 ms apart, in the dark 100 ms. A layer that was asked for gets its time.
 _DEAD_MS: Final = 500
@@ -62,7 +64,7 @@ class _Track:
         stats = relay.layer_stats(track)
         totals = [each["bytes"] + _HEADERS * each["packets"] for each in stats]
         if len(totals) != len(self._bytes):
-            self.rates = [_nominal(number, len(totals)) for number in range(len(totals))]
+            self.rates = [self.nominal_rate(number, len(totals)) for number in range(len(totals))]
             self._bytes, self._at = totals, now
         self.alive = [0 <= each["age_ms"] < _DEAD_MS for each in stats]
         took = now - self._at
@@ -74,11 +76,20 @@ class _Track:
 
     def layers(self) -> tuple[Layer, ...]:
         count = len(self.rates)
-        heights = [_FULL_HEIGHT >> (count - 1 - number) for number in range(count)]
+        heights = [_FULL_HEIGHT >> self._halvings(number, count) for number in range(count)]
         rates = self.rates
         if not self.rids:  # scalable: each layer needs those below it
             rates = [sum(self.rates[: number + 1]) for number in range(count)]
         return tuple(map(Layer, rates, heights))
+
+    def nominal_rate(self, number: int, count: int) -> float:
+        """A layer's rate before it was seen."""
+        return _RATE / _FACTOR_A_LAYER ** self._halvings(number, count)
+
+    def _halvings(self, number: int, count: int) -> int:
+        """How many times smaller than a picture in full the layer is."""
+        below_top = count - 1 - number
+        return _HALVINGS.get(self.rids[number], below_top) if self.rids else below_top
 
     def living(self, wanted: int, now: float) -> int:
         """The layer to take for a wanted one: a lower one where that has died."""
@@ -191,8 +202,11 @@ class Adaptation:
         for slot, (track, _, _) in shown.items():
             self._apply(line, slot, track, levels[slot], watched[track], now)
         wanted = sound + sum(
-            max(each.layers[each.target].rate, _nominal(each.target, len(each.layers)))
-            for each in pictures
+            max(
+                each.layers[each.target].rate,
+                self._tracks[track].nominal_rate(each.target, len(each.layers)),
+            )
+            for each, (track, _, _) in zip(pictures, shown.values(), strict=True)
             if each.target >= 0
         )
         line.granted = {slot: layer for slot, layer in line.granted.items() if slot in shown}
@@ -305,8 +319,3 @@ def _height(viewer: Participant, person: str, source: Source) -> int | None:
         if view.participant_id == person and view.source == source:
             return view.height
     return 0
-
-
-def _nominal(number: int, count: int) -> float:
-    """A layer's rate before it was seen; each is a half in width and height of the next."""
-    return _RATE / _FACTOR_A_LAYER ** (count - 1 - number)
