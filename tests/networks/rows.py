@@ -135,8 +135,12 @@ async def _squeezed(call: Call, seconds: float) -> Figures:
     near, _ = await call.until(happens())
     frames = near.after.frames
     best = max(height for at, height in frames if at < narrow_at)
-    lower = min((at for at, height in frames if at > narrow_at and height < best), default=1e12)
-    back = min((at for at, height in frames if at > wide_at and height >= best), default=1e12)
+    lower = min(
+        (at for at, height in frames if at > narrow_at and height < best), default=float("inf")
+    )
+    back = min(
+        (at for at, height in frames if at > wide_at and height >= best), default=float("inf")
+    )
     return {
         "lower_ms": lower - narrow_at,
         "back_ms": back - wide_at,

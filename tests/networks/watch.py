@@ -138,4 +138,6 @@ class Span:
 
     def next_frame_after(self, at: float) -> float:
         """ms from `at` to the next frame."""
-        return min((shown - at for shown, _ in self.after.frames if shown >= at), default=1e9)
+        return min(
+            (shown - at for shown, _ in self.after.frames if shown >= at), default=float("inf")
+        )
