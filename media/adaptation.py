@@ -8,17 +8,27 @@ they decide is told to the relay, to publishers (layers nobody watches rest) and
 
 import asyncio
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import islice
+from math import ceil
+from secrets import token_hex
 from typing import Final, Protocol
+
+import structlog
 
 from media.allocation import PICTURES_FROM, Division, Layer, Picture
 from media.bandwidth import Estimator
 from media.news import Layers, Listener, TrackLayers
 from media.participant import Participant, Session
-from media.relay import Relay
+from media.relay import Relay, RelayError
 from media.seats import Source
 
+log = structlog.get_logger(__name__)
+
 INTERVAL_S: Final = 0.2
+# A look at all sessions goes in parts, so that many of them do not hold up the loop.
+_PARTS: Final = 8
 
 _PICTURES: Final[tuple[Source, ...]] = ("screen", "camera")
 # Of RTP, its extensions and SRTP's tag, and of UDP and IP, around a payload.
@@ -130,23 +140,46 @@ class Adaptation:
         self._lines: dict[int, _Line] = {}
         self._tracks: dict[int, _Track] = {}
         self._caps: dict[int, float] = {}
+        self._look: Iterator[None] = iter(())
+        self._part = 0
+        self._share = 0
         self._loop = asyncio.get_running_loop()
-        self._timer = self._loop.call_later(INTERVAL_S, self._go_on)
+        self._timer = self._loop.call_later(INTERVAL_S / _PARTS, self._go_on)
 
     def stop(self) -> None:
         self._timer.cancel()
 
     def _go_on(self) -> None:
-        self._timer = self._loop.call_later(INTERVAL_S, self._go_on)
-        self.adapt()
+        self._timer = self._loop.call_later(INTERVAL_S / _PARTS, self._go_on)
+        if self._part == 0:
+            for _ in self._look:  # its end, if a full share came just to it
+                pass
+            self._look = self._sessions_in_turn()
+            self._share = ceil(len(self._sessions) / _PARTS)
+        for _ in islice(self._look, self._share):
+            pass
+        self._part = (self._part + 1) % _PARTS
 
     def adapt(self) -> None:
-        """Look once at every session of more than one, and act."""
-        now = self._clock.monotonic()
+        """Look once at every session, and act."""
+        for _ in self._sessions_in_turn():
+            pass
+
+    def _sessions_in_turn(self) -> Iterator[None]:
+        """One step a session."""
         lines, tracks, self._lines, self._tracks = self._lines, self._tracks, {}, {}
-        for session, members in self._sessions.items():
-            if len(members) > 1:
-                self._adapt_session(session, members, now, lines, tracks)
+        for session, members in list(self._sessions.items()):
+            # It may have ended, or begun anew, since the look began.
+            if len(members) > 1 and self._sessions.get(session) is members:
+                try:
+                    self._adapt_session(session, members, self._clock.monotonic(), lines, tracks)
+                except Exception as failure:  # the others go on
+                    log.error("adaptation.failed", error_id=token_hex(4), exc_info=failure)
+            yield
+        for track in self._caps.keys() - self._tracks.keys():
+            del self._caps[track]
+            with suppress(RelayError):  # it went, or its only viewer did
+                self._relay.cap(track, None)
 
     def _adapt_session(
         self,
@@ -301,7 +334,7 @@ class Adaptation:
         told = self._caps.get(track, 0.0)
         if abs(cap - told) > _CAP_CHANGE * told:
             self._relay.cap(track, round(cap) or None)
-            self._caps = {t: c for t, c in self._caps.items() if t in self._tracks} | {track: cap}
+            self._caps[track] = cap
 
 
 def _pictures_of(member: Participant) -> Iterator[tuple[int, tuple[str, ...]]]:

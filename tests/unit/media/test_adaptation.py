@@ -154,3 +154,20 @@ async def test_a_layer_that_its_publisher_stops_does_not_freeze_anybody(world: W
     world.camera("ben").layers[2]["age_ms"] = 10
     world.play(0.4)
     assert world.slot("ann").layer[0] == 2
+
+
+async def test_a_publisher_is_capped_for_its_only_viewer_and_let_go_when_that_one_leaves() -> None:
+    world = World("ann", "ben")
+    world.session["ann"].views = (Shown("ben", 700),)
+    world.carries("ann", 5_000_000)
+    world.carries("ben", 5_000_000)
+    world.play(3)
+    world.carries("ann", 500_000)
+    for line in world.adaptation._lines.values():
+        line.estimator.limited = True  # as feedback shows it
+    world.play(2)
+    assert world.camera("ben").caps[-1] is not None
+    del world.session["ann"]
+    world.play(0.2)
+    assert world.camera("ben").caps[-1] is None
+    world.adaptation.stop()
