@@ -16,7 +16,7 @@ WATCH_MS = 8_000
 
 _VIDEO = """
 async () => {
-  const seen = {};
+  const seen = {asked_of_us: 0, sent_again: 0};
   for (const report of (await window.connections[0].getStats()).values()) {
     if (report.type === 'inbound-rtp' && report.kind === 'video') {
       seen.frames = report.framesDecoded;
@@ -28,8 +28,9 @@ async () => {
       seen.repaired = report.retransmittedPacketsReceived;
     }
     if (report.type === 'outbound-rtp' && report.kind === 'video') {
-      seen.asked_of_us = report.nackCount;
-      seen.sent_again = report.retransmittedPacketsSent;
+      // A report a layer, of which some rest.
+      seen.asked_of_us += report.nackCount;
+      seen.sent_again += report.retransmittedPacketsSent;
     }
   }
   return seen;

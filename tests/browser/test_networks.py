@@ -32,12 +32,17 @@ navigator.mediaDevices.getUserMedia = async () => {
 };
 """
 
+# What the layers send together.
 _SENT = """
 async () => {
-  for (const report of (await window.connections[0]?.getStats())?.values() ?? [])
-    if (report.type === 'outbound-rtp' && report.kind === 'video')
-      return {bytes: report.bytesSent, at_ms: report.timestamp};
-  return null;
+  const seen = {bytes: 0, at_ms: 0};
+  for (const report of (await window.connections[0]?.getStats())?.values() ?? []) {
+    if (report.type === 'outbound-rtp' && report.kind === 'video') {
+      seen.bytes += report.bytesSent;
+      seen.at_ms = report.timestamp;
+    }
+  }
+  return seen.bytes ? seen : null;
 }
 """
 
@@ -54,7 +59,7 @@ async def test_media_flows_over_ipv6(tmp_path: Path, open_room: OpenRoom) -> Non
             assert " ::1 " in used
 
 
-async def test_the_sending_rate_passes_1500_kbit_a_second_within_5_s(
+async def test_the_sending_rate_is_all_that_layers_take_within_5_s(
     server: Server, open_room: OpenRoom
 ) -> None:
     session = server.demo()
@@ -73,7 +78,9 @@ async def test_the_sending_rate_passes_1500_kbit_a_second_within_5_s(
         if elapsed_ms > 0:
             best_kbit = max(best_kbit, 8 * (now["bytes"] - before["bytes"]) / elapsed_ms)
         before = now
-    assert best_kbit > 1500, f"at most {best_kbit:.0f} kbit/s"
+    # The larger layer of 640 x 480 may take 800 kbit/s (static/src/media/layers.ts). Without
+    # transport feedback Chromium is at 500 after 13 s.
+    assert best_kbit > 750, f"at most {best_kbit:.0f} kbit/s"
 
 
 async def test_pages_say_that_the_server_is_gone_and_what_it_knows_when_it_is_back(
