@@ -10,7 +10,8 @@
 export const RIDS: readonly string[] = ["q", "h", "f"];
 
 // Chromium encodes only the first two layers of a picture below 960 × 540, and only the first
-// below 480 × 270, whatever is asked for (measured): the upper ones are what a small camera lacks.
+// below 480 × 270, whatever is asked for: the upper ones are what a small camera lacks. Seen at
+// 640 × 480; the limits themselves are taken from libwebrtc's table of simulcast formats.
 const THREE_LAYERS_FROM = 960 * 540;
 const TWO_LAYERS_FROM = 480 * 270;
 
