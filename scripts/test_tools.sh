@@ -10,6 +10,8 @@ need clang clang
 need fc-list fontconfig
 need ip iproute2
 need turnserver coturn
+# Debian keeps initdb off the path.
+command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$missing postgresql"
 [ -d /usr/share/fonts/truetype/dejavu ] || missing="$missing fonts-dejavu-core"
 
 [ -n "$missing" ] || exit 0

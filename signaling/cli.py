@@ -10,6 +10,7 @@ import click
 import uvloop
 
 from rooms.clock import SystemClock
+from rooms.db.engine import DatabaseUnusable
 from signaling.logs import configure_logs
 from signaling.secret import read_secret
 from signaling.settings import BadSettings, Settings, read_settings
@@ -53,6 +54,25 @@ def serve() -> None:
         _fail(str(error), status=2)
     except CannotListen as error:
         _fail(str(error))
+
+
+@main.command()
+def migrate() -> None:
+    """Bring the database's tables to this version; does nothing when they are."""
+    # Imported here: the other commands do without.
+    from rooms.db.migrate import migrate as run
+
+    settings = _settings()
+    try:
+        if settings.database_url is None:
+            settings.data_dir.mkdir(parents=True, exist_ok=True)
+        before, after = asyncio.run(run(settings.database))
+    except (DatabaseUnusable, OSError) as error:
+        _fail(str(error))
+    if before == after:
+        click.echo(f"The database is up to date ({after}).")
+    else:
+        click.echo(f"The database went from {before or 'nothing'} to {after}.")
 
 
 @main.command()

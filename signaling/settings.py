@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from rooms.db.engine import sqlite_url
 from signaling.secret import MIN_CHARACTERS
 
 _PREFIX: Final = "PLUMM_"
@@ -68,6 +69,11 @@ class Settings(BaseSettings):
     )
     data_dir: Path = Field(
         default=Path(".plumm"), description="Directory for everything that is kept on disk."
+    )
+    database_url: SecretStr | None = Field(
+        default=None,
+        description="postgresql://user:password@host/name. Default: an SQLite file in the data "
+        "directory, whose tables `plumm serve` brings up to date by itself.",
     )
     secret: SecretStr | None = Field(
         default=None,
@@ -165,6 +171,13 @@ class Settings(BaseSettings):
         return self
 
     # What is to be used, defaults worked out.
+
+    @property
+    def database(self) -> str:
+        """The URL of the database."""
+        if self.database_url is not None:
+            return self.database_url.get_secret_value()
+        return sqlite_url(self.data_dir / "plumm.sqlite3")
 
     @property
     def addresses(self) -> tuple[str, ...]:

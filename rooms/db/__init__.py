@@ -1,0 +1,1 @@
+"""The one database: SQLite in the data directory, or PostgreSQL. See README.md."""

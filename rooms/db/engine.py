@@ -1,0 +1,155 @@
+"""Connections to the database, and transactions on them.
+
+SQLite writes one transaction at a time: ours queue in the process, first come first served,
+rather than spin in its busy handler. Owned by the event loop.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, nullcontext
+from pathlib import Path
+from typing import Any, Final, Self
+
+from sqlalchemy import Connection, event, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from rooms.errors import RoomsError
+
+_BUSY_MS: Final = 5000
+_DRIVERS: Final = {"postgresql": "postgresql+asyncpg", "sqlite": "sqlite+aiosqlite"}
+
+
+class DatabaseUnusable(Exception):
+    """The database cannot be worked with as it is; the message is one line for a person."""
+
+
+class StorageFailed(RoomsError):
+    """The database refused to store or read: full, gone, or locked for too long."""
+
+    code = "storage.unavailable"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the database failed: {reason}")
+        self.reason = reason
+
+
+class Database:
+    """One database. Made by `await Database.open(url)`, ended by `await close()`."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        self._one_writer = asyncio.Lock() if engine.dialect.name == "sqlite" else nullcontext()
+
+    @classmethod
+    async def open(cls, url: str) -> Self:
+        """url: postgresql://… or sqlite:///<path>. Raises DatabaseUnusable."""
+        database = cls(engine_of(url))
+        try:
+            async with database.reading() as connection:
+                await _assert_durable(connection)
+        except StorageFailed as failure:
+            await database.close()
+            raise DatabaseUnusable(f"cannot use the database: {failure.reason}") from failure
+        except DatabaseUnusable:
+            await database.close()
+            raise
+        return database
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction that may write; committed on leaving, rolled back when anything raises.
+
+        Raises StorageFailed when the database fails; then nothing of it was stored.
+        """
+        async with self._one_writer:
+            with _failures():
+                async with self._engine.begin() as connection:
+                    yield connection
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction that only reads, and waits for no writer. Raises StorageFailed."""
+        with _failures():
+            async with self._engine.connect() as connection:
+                await connection.execution_options(plumm_reading=True)
+                async with connection.begin():
+                    yield connection
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._engine.dispose()
+
+
+class _failures:  # noqa: N801 - a context manager, read as a word
+    """The database's own errors as StorageFailed."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, (SQLAlchemyError, OSError)):
+            raise StorageFailed(reason_of(error)) from error
+
+
+def sqlite_url(path: Path) -> str:
+    """The URL of an SQLite file."""
+    return f"sqlite:///{path.absolute()}"
+
+
+def engine_of(url: str) -> AsyncEngine:
+    """An engine for a URL without a driver's name. Raises DatabaseUnusable for another scheme."""
+    try:
+        parsed = make_url(url)
+        driver = _DRIVERS[parsed.drivername]
+    except (ArgumentError, KeyError):
+        # Not repeated: it may hold a password.
+        raise DatabaseUnusable(
+            "the database's URL begins with postgresql:// or sqlite:///"
+        ) from None
+    engine = create_async_engine(
+        parsed.set(drivername=driver),
+        # A connection that the server closed meanwhile is made anew.
+        pool_pre_ping=parsed.drivername == "postgresql",
+        # Errors are logged; values may be names.
+        hide_parameters=True,
+    )
+    if parsed.drivername == "sqlite":
+        event.listen(engine.sync_engine, "connect", _set_up_sqlite)
+        event.listen(engine.sync_engine, "begin", _begin_sqlite)
+    return engine
+
+
+def reason_of(error: Exception) -> str:
+    """What the driver said, in one line, without the statement and its values."""
+    cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    return str(cause).strip().partition("\n")[0] or type(cause).__name__
+
+
+def _set_up_sqlite(connection: Any, _record: object) -> None:
+    # Transactions are begun by us alone, see _begin_sqlite.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    cursor.execute(f"PRAGMA busy_timeout = {_BUSY_MS}")
+    cursor.execute("PRAGMA journal_mode = WAL")
+    cursor.execute("PRAGMA synchronous = FULL")
+    cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # IMMEDIATE: a transaction that reads and then writes never finds that another one wrote.
+    reading = connection.get_execution_options().get("plumm_reading", False)
+    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+
+async def _assert_durable(connection: AsyncConnection) -> None:
+    if connection.dialect.name != "sqlite":
+        await connection.execute(text("SELECT 1"))
+        return
+    wanted = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
+    for pragma, value in wanted.items():
+        found = (await connection.execute(text(f"PRAGMA {pragma}"))).scalar_one()
+        if found != value:
+            raise DatabaseUnusable(f"SQLite refuses {pragma} = {value}: it says {found}")

@@ -1,0 +1,269 @@
+"""Events and their deliveries: stored with the change that caused them, then carried out.
+
+`append` is called inside that change's transaction. The Dispatcher takes what is due, in two
+lanes, so that a slow mail server holds up no credit: hooks that store, each in one transaction
+that also marks the delivery done; and hooks that send, which hold none. A delivery that fails
+is tried again, later and later, and parked when it has failed PARKED_AFTER times.
+"""
+
+import asyncio
+import secrets
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import structlog
+from sqlalchemy import ColumnElement, Row, and_, func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from rooms.db.engine import Database, StorageFailed
+from rooms.db.schema import deliveries, events
+from rooms.events import CATALOGUE, Event, EventId, Recorded, from_json, to_json
+from rooms.failpoints import failpoint
+from rooms.hooks import Hooks
+from rooms.ports import Clock
+
+log = structlog.get_logger(__name__)
+
+# 1, 2, 4 … seconds apart, at most an hour: twelve failures take a little over an hour.
+PARKED_AFTER: Final = 12
+_FIRST_RETRY_S: Final = 1
+_LONGEST_RETRY_S: Final = 3600
+# A retry that falls due is noticed this late at most; what is new is taken at once.
+_POLL_S: Final = 1.0
+_BATCH: Final = 50
+# A process that died while it sent has lost its claim by then; nobody sends for that long.
+_CLAIM: Final = timedelta(seconds=30)
+_SENT_WITHIN_S: Final = 20
+
+
+async def append(
+    connection: AsyncConnection, hooks: Hooks, happened: Iterable[Event], now: datetime
+) -> list[Recorded[Event]]:
+    """Store events in this transaction, with a delivery for each hook. Guards may veto.
+
+    Whoever commits wakes the dispatcher.
+    """
+    recorded = [Recorded(EventId(secrets.token_hex(16)), now, event) for event in happened]
+    for one in recorded:
+        await hooks.check(connection, one.event)
+        await connection.execute(
+            insert(events).values(
+                id=one.id,
+                type=one.event.type,
+                session_id=getattr(one.event, "session", None),
+                at=now,
+                data=to_json(one.event),
+            )
+        )
+        told = [
+            {"event_id": one.id, "hook": name, "state": "pending", "attempts": 0, "due_at": now}
+            for name in hooks.names(type(one.event))
+        ]
+        if told:
+            await connection.execute(insert(deliveries), told)
+    return recorded
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One event on its way to one hook. attempts: those that failed."""
+
+    event_id: EventId
+    type: str
+    hook: str
+    attempts: int
+    due_at: datetime
+    error_id: str | None
+
+
+async def parked(connection: AsyncConnection) -> list[Delivery]:
+    """The deliveries that were given up, oldest first."""
+    found = await connection.execute(
+        select(
+            deliveries.c.event_id,
+            events.c.type,
+            deliveries.c.hook,
+            deliveries.c.attempts,
+            deliveries.c.due_at,
+            deliveries.c.error_id,
+        )
+        .join(events, events.c.id == deliveries.c.event_id)
+        .where(deliveries.c.state == "parked")
+        .order_by(events.c.position)
+    )
+    return [Delivery(*row) for row in found]
+
+
+async def retry_parked(connection: AsyncConnection, now: datetime) -> int:
+    """Make every parked delivery due again; how many."""
+    done = await connection.execute(
+        update(deliveries)
+        .where(deliveries.c.state == "parked")
+        .values(state="pending", attempts=0, due_at=now)
+    )
+    return done.rowcount
+
+
+async def depth(connection: AsyncConnection) -> dict[str, int]:
+    """How many deliveries are pending, and how many parked."""
+    found = await connection.execute(
+        select(deliveries.c.state, func.count())
+        .where(deliveries.c.state != "done")
+        .group_by(deliveries.c.state)
+    )
+    return {"pending": 0, "parked": 0} | dict(found.tuples().all())
+
+
+class Dispatcher:
+    """Carries deliveries out. Run `run()` as a task; `wake()` it after a commit."""
+
+    def __init__(self, database: Database, hooks: Hooks, clock: Clock) -> None:
+        self._database = database
+        self._hooks = hooks
+        self._clock = clock
+        self._woken = (asyncio.Event(), asyncio.Event())
+
+    def wake(self) -> None:
+        """Something new is due."""
+        for woken in self._woken:
+            woken.set()
+
+    async def run(self) -> None:
+        """Deliver until cancelled."""
+        stored, sent = self._woken
+        async with asyncio.TaskGroup() as lanes:
+            lanes.create_task(self._run(self.store_due, stored))
+            lanes.create_task(self._run(self.send_due, sent))
+
+    async def store_due(self) -> int:
+        """Try what is due to hooks that store, at most a batch; how many were tried."""
+        due = await self._due(deliveries.c.hook.not_in(self._hooks.sent_names))
+        for delivery in due:
+            try:
+                async with self._database.transaction() as connection:
+                    await self._store(connection, delivery)
+            except Exception as failure:  # noqa: BLE001 - whatever a hook raises; logged
+                await self._failed(delivery, failure)
+            failpoint("delivery.committed")
+        return len(due)
+
+    async def send_due(self) -> int:
+        """Try what is due to hooks that send, at most a batch; how many were tried."""
+        due = await self._due(deliveries.c.hook.in_(self._hooks.sent_names))
+        for delivery in due:
+            try:
+                if await self._claim(delivery):
+                    await self._send(delivery)
+            except Exception as failure:  # noqa: BLE001 - whatever a hook raises; logged
+                await self._failed(delivery, failure)
+        return len(due)
+
+    async def _run(self, deliver_due: Callable[[], Awaitable[int]], woken: asyncio.Event) -> None:
+        while True:
+            woken.clear()
+            try:
+                while await deliver_due():
+                    pass
+            except StorageFailed as failure:  # tried again
+                log.error("outbox.failed", exc_info=failure)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(woken.wait(), _POLL_S)
+
+    async def _due(self, of: ColumnElement[bool]) -> Sequence[Row[Any]]:
+        due = and_(deliveries.c.state == "pending", deliveries.c.due_at <= self._clock.now())
+        async with self._database.reading() as connection:
+            found = await connection.execute(
+                select(events, deliveries.c.hook, deliveries.c.due_at)
+                .join(deliveries, deliveries.c.event_id == events.c.id)
+                .where(due, of)
+                .order_by(events.c.position)
+                .limit(_BATCH)
+            )
+            return found.all()
+
+    async def _store(self, connection: AsyncConnection, delivery: Row[Any]) -> None:
+        # Marked first: another process that takes it waits for us, and then finds it done.
+        if not await self._mark_done(connection, delivery):
+            return
+        failpoint("delivery.taken")
+        hook = self._hooks.stored_hook(CATALOGUE[delivery.type], delivery.hook)
+        await hook(connection, _recorded(delivery))
+        failpoint("delivery.effect_stored")
+
+    async def _claim(self, delivery: Row[Any]) -> bool:
+        """Make it ours for a while: no other process sends it meanwhile."""
+        async with self._database.transaction() as connection:
+            claimed = await connection.execute(
+                update(deliveries)
+                .where(_is(delivery), deliveries.c.due_at == delivery.due_at)
+                .values(due_at=self._clock.now() + _CLAIM)
+            )
+        return claimed.rowcount == 1
+
+    async def _send(self, delivery: Row[Any]) -> None:
+        hook = self._hooks.sent_hook(CATALOGUE[delivery.type], delivery.hook)
+        async with asyncio.timeout(_SENT_WITHIN_S):
+            await hook(_recorded(delivery))
+        async with self._database.transaction() as connection:
+            await self._mark_done(connection, delivery)
+
+    async def _mark_done(self, connection: AsyncConnection, delivery: Row[Any]) -> bool:
+        done = await connection.execute(
+            update(deliveries)
+            .where(_is(delivery))
+            .values(state="done", done_at=self._clock.now(), error_id=None)
+        )
+        if done.rowcount == 1:
+            log.info(
+                "event.delivered",
+                event_id=delivery.id,
+                event_type=delivery.type,
+                session=delivery.session_id,
+                hook=delivery.hook,
+            )
+        return done.rowcount == 1
+
+    async def _failed(self, delivery: Row[Any], failure: Exception) -> None:
+        error_id = secrets.token_hex(4)
+        async with self._database.transaction() as connection:
+            attempts = (
+                1
+                + (
+                    await connection.execute(select(deliveries.c.attempts).where(_is(delivery)))
+                ).scalar_one()
+            )
+            wait_s = min(_FIRST_RETRY_S * 2 ** (attempts - 1), _LONGEST_RETRY_S)
+            await connection.execute(
+                update(deliveries)
+                .where(_is(delivery))
+                .values(
+                    state="parked" if attempts >= PARKED_AFTER else "pending",
+                    attempts=attempts,
+                    due_at=self._clock.now() + timedelta(seconds=wait_s),
+                    error_id=error_id,
+                )
+            )
+        log.error(
+            "delivery.failed",
+            error_id=error_id,
+            event_id=delivery.id,
+            hook=delivery.hook,
+            attempts=attempts,
+            exc_info=failure,
+        )
+
+
+def _is(delivery: Row[Any]) -> ColumnElement[bool]:
+    """The delivery's own row, while it is pending."""
+    return and_(
+        deliveries.c.event_id == delivery.id,
+        deliveries.c.hook == delivery.hook,
+        deliveries.c.state == "pending",
+    )
+
+
+def _recorded(row: Row[Any]) -> Recorded[Event]:
+    return Recorded(EventId(row.id), row.at, from_json(row.type, row.data))

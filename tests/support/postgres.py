@@ -1,0 +1,78 @@
+"""A real PostgreSQL of the tests' own, on a socket in its directory; none of its data is kept."""
+
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+from typing import Final, Self
+from urllib.parse import quote
+
+_DEBIAN: Final = Path("/usr/lib/postgresql")
+_STARTS_WITHIN_S: Final = "20"
+
+
+def _program(name: str) -> str:
+    """PostgreSQL's own program; Debian keeps them off the path."""
+    newest = sorted(_DEBIAN.glob(f"*/bin/{name}"), key=lambda path: int(path.parts[-3]))
+    found = shutil.which(name) or (str(newest[-1]) if newest else None)
+    assert found, f"{name} is missing; scripts/test_tools.sh installs PostgreSQL"
+    return found
+
+
+class Postgres:
+    """Use as a context manager. PostgreSQL refuses to run as root: then it runs as `postgres`."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._data = directory / "data"
+        self._databases = 0
+        self._user = "postgres" if os.geteuid() == 0 else None
+
+    def __enter__(self) -> Self:
+        self._directory.mkdir(parents=True, exist_ok=True)
+        if self._user is not None:
+            account = pwd.getpwnam(self._user)
+            os.chown(self._directory, account.pw_uid, account.pw_gid)
+            # pytest keeps its directories to their owner; passing through is enough.
+            for parent in self._directory.parents[:3]:
+                parent.chmod(parent.stat().st_mode | 0o011)
+        self._run("initdb", "-D", str(self._data), "-A", "trust", "-U", "plumm", "-E", "UTF8", "-N")
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._run("pg_ctl", "-D", str(self._data), "stop", "-m", "immediate")
+
+    def start(self) -> None:
+        """Serve; once more after a crash."""
+        options = f"-k {self._directory} -c listen_addresses='' -c fsync=off -c max_connections=60"
+        log = str(self._directory / "log")
+        words = ("-D", str(self._data), "-l", log, "-o", options, "-w", "-t", _STARTS_WITHIN_S)
+        self._run("pg_ctl", *words, "start")
+
+    def crash(self) -> None:
+        """SIGKILL, as the kernel would for want of memory."""
+        os.kill(int((self._data / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
+
+    def new_database(self) -> str:
+        """The URL of an empty database."""
+        self._databases += 1
+        name = f"plumm_{self._databases}"
+        self._run("createdb", "-h", str(self._directory), "-U", "plumm", name)
+        return f"postgresql://plumm@/{name}?host={quote(str(self._directory))}"
+
+    def _run(self, program: str, *words: str) -> None:
+        done = subprocess.run(
+            [_program(program), *words],
+            user=self._user,
+            cwd=self._directory,
+            env={"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, f"{program}: {done.stdout}"
