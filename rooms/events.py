@@ -7,14 +7,11 @@ with a default; a type, once shipped, keeps its meaning.
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, ClassVar, Final, Generic, NewType, TypeVar
+from typing import Any, ClassVar, Final, Generic, TypeVar
 
 from pydantic import TypeAdapter
 
-from rooms.lifecycle import EndCause, ParticipantId, SessionId
-
-EventId = NewType("EventId", str)
-UserId = NewType("UserId", str)
+from rooms.vocabulary import EndCause, EventId, ParticipantId, SessionId, UserId
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from types import MappingProxyType
-from typing import Final, Literal, NewType, TypeAlias
+from typing import Final, TypeAlias
 
 from rooms.errors import (
     NotInvited,
@@ -22,16 +22,16 @@ from rooms.errors import (
     SeatReplaced,
     SessionOver,
 )
-
-SessionId = NewType("SessionId", str)
-ParticipantId = NewType("ParticipantId", str)
-
-Role: TypeAlias = Literal["therapist", "client"]
-Status: TypeAlias = Literal["scheduled", "open", "live", "ended"]
-Source: TypeAlias = Literal["microphone", "camera", "screen"]
-Media: TypeAlias = Literal["connecting", "connected", "lost"]
-Quality: TypeAlias = Literal["good", "fair", "poor"]
-EndCause: TypeAlias = Literal["therapist", "admin", "timeout", "no_show"]
+from rooms.vocabulary import (
+    EndCause,
+    Media,
+    ParticipantId,
+    Quality,
+    Role,
+    SessionId,
+    Source,
+    Status,
+)
 
 # How long a participant without a socket keeps its place: a phone changing networks or a
 # reload takes a few seconds, a tunnel about twenty.

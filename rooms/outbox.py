@@ -20,10 +20,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rooms.db.engine import Database, StorageFailed
 from rooms.db.schema import deliveries, events
-from rooms.events import CATALOGUE, Event, EventId, Recorded, from_json, to_json
+from rooms.events import CATALOGUE, Event, Recorded, from_json, to_json
 from rooms.failpoints import failpoint
 from rooms.hooks import Hooks
 from rooms.ports import Clock
+from rooms.vocabulary import EventId
 
 log = structlog.get_logger(__name__)
 

@@ -6,8 +6,9 @@ Nothing here knows how media flows or how a browser is told.
 from datetime import datetime
 from typing import Protocol
 
-from rooms.lifecycle import Ended, ParticipantId, SessionId
+from rooms.lifecycle import Ended
 from rooms.snapshot import RoomState
+from rooms.vocabulary import ParticipantId, SessionId
 
 
 class Clock(Protocol):

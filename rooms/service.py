@@ -20,19 +20,15 @@ from rooms.lifecycle import (
     Ended,
     ForwardingSet,
     Invitation,
-    Media,
-    ParticipantId,
     ParticipantRemoved,
-    Quality,
-    Role,
     RoomChanged,
     Seat,
     Session,
     SessionEnded,
-    SessionId,
 )
 from rooms.ports import Audience, Clock, MediaPlane
 from rooms.snapshot import RoomState, room_state
+from rooms.vocabulary import Media, ParticipantId, Quality, Role, SessionId
 
 # A session and its people take about 2 KB: all that may be kept take 20 MB.
 MAX_SESSIONS: Final = 10_000

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, TypeAlias
 
-from rooms.lifecycle import ParticipantId, Presence, Quality, Role, Session
+from rooms.lifecycle import Presence, Session
+from rooms.vocabulary import ParticipantId, Quality, Role
 
 Connection: TypeAlias = Literal["connecting", "connected", "reconnecting"]
 

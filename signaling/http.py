@@ -11,9 +11,10 @@ import structlog
 from aiohttp import web
 
 from rooms.errors import RoomsError
-from rooms.lifecycle import LINKS_OUTLIVE_SESSION, ParticipantId, Session
+from rooms.lifecycle import LINKS_OUTLIVE_SESSION, Session
 from rooms.ports import Clock
 from rooms.service import SessionService
+from rooms.vocabulary import ParticipantId
 from signaling.admission import as_refused, check_invited
 from signaling.errors import ERRORS, Refused, error_body
 from signaling.metrics import CONTENT_TYPE, Metrics

@@ -12,8 +12,9 @@ from typing import Final
 
 import structlog
 
-from rooms.lifecycle import Ended, ParticipantId, Seat, SessionId
+from rooms.lifecycle import Ended, Seat
 from rooms.snapshot import RoomState
+from rooms.vocabulary import ParticipantId, SessionId
 from signaling.link import Link, event_frame
 from signaling.protocol import (
     ROOM_REPLACED,

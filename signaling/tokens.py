@@ -14,8 +14,8 @@ from typing import Any, Final, Literal, TypeAlias, get_args
 
 import jwt
 
-from rooms.lifecycle import ParticipantId, Role, SessionId
 from rooms.ports import Clock
+from rooms.vocabulary import ParticipantId, Role, SessionId
 from signaling.errors import Refused
 
 Purpose: TypeAlias = Literal["link", "join", "admin"]

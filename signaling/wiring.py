@@ -10,9 +10,9 @@ import structlog
 from aiohttp import web
 
 from rooms.clock import SystemClock
-from rooms.lifecycle import Media, ParticipantId, Quality, SessionId
 from rooms.ports import Clock, MediaPlane
 from rooms.service import SessionService
+from rooms.vocabulary import Media, ParticipantId, Quality, SessionId
 from signaling.handlers import Negotiator, Services
 from signaling.http import Api, application
 from signaling.hub import Hub

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import expect
 
-from rooms.lifecycle import ParticipantId, SessionId
+from rooms.vocabulary import ParticipantId, SessionId
 from signaling.tokens import Grant, Tokens
 from tests.browser.conftest import OpenRoom
 from tests.browser.room import Room

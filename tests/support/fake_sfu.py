@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from media.errors import BadOffer, ConnectionClosed, StaleOffer
-from rooms.lifecycle import Media, Quality
+from rooms.vocabulary import Media, Quality
 from signaling.handlers import View
 from signaling.settings import Settings
 from signaling.wiring import MediaNews

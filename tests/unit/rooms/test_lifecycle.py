@@ -24,15 +24,14 @@ from rooms.lifecycle import (
     Ended,
     ForwardingSet,
     Invitation,
-    ParticipantId,
     ParticipantRemoved,
     RoomChanged,
     Seat,
     Session,
     SessionEnded,
-    SessionId,
 )
 from rooms.snapshot import room_state
+from rooms.vocabulary import ParticipantId, SessionId
 
 START = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
 THERAPIST = ParticipantId("therapist")

@@ -6,16 +6,10 @@ from datetime import timedelta
 import pytest
 
 from rooms.errors import SeatReplaced, SessionUnknown, TooManySessions
-from rooms.lifecycle import (
-    GRACE,
-    LINKS_OUTLIVE_SESSION,
-    Ended,
-    ParticipantId,
-    Session,
-    SessionId,
-)
+from rooms.lifecycle import GRACE, LINKS_OUTLIVE_SESSION, Ended, Session
 from rooms.service import MAX_SESSIONS, SessionService
 from rooms.snapshot import RoomState
+from rooms.vocabulary import ParticipantId, SessionId
 from signaling.members import Members
 from signaling.wiring import MediaNews
 from tests.support.fake_clock import FakeClock

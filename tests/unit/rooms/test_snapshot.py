@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from rooms.lifecycle import Media
 from rooms.snapshot import Connection, room_state
+from rooms.vocabulary import Media
 from tests.unit.rooms.test_lifecycle import CLIENT, START, THERAPIST, joined, scheduled
 
 

@@ -14,7 +14,8 @@ import socketio
 from aiohttp import web
 from pydantic import SecretStr
 
-from rooms.lifecycle import Invitation, Role, Session
+from rooms.lifecycle import Invitation, Session
+from rooms.vocabulary import Role
 from signaling.server import listen
 from signaling.settings import Settings
 from signaling.tokens import Grant

@@ -10,8 +10,8 @@ from aiohttp import ClientResponse, web
 from aiohttp.test_utils import TestClient, TestServer
 
 from rooms.errors import SessionUnknown
-from rooms.lifecycle import SessionId
 from rooms.service import MAX_SESSIONS
+from rooms.vocabulary import SessionId
 from signaling.http import (
     _DEMO_LINKS_OUTLIVE,
     _DEMOS_BURST,

@@ -7,8 +7,8 @@ import pytest
 import socketio
 from structlog.testing import capture_logs
 
-from rooms.lifecycle import Role, SessionId
 from rooms.service import MAX_SESSIONS
+from rooms.vocabulary import Role, SessionId
 from signaling.errors import ERRORS
 from signaling.handlers import CLIENT_EVENTS
 from signaling.hub import PATIENCE

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rooms.lifecycle import ParticipantId, SessionId
+from rooms.vocabulary import ParticipantId, SessionId
 from signaling.errors import Refused
 from signaling.tokens import JOIN_TOKEN_LIFETIME, Grant, Tokens, _derived_key
 from tests.support.fake_clock import FakeClock
