@@ -229,6 +229,20 @@ class Sfu:
             if member.peer is not None:
                 self._retire(member.peer)
 
+    def heard(self, session: str) -> dict[str, float]:
+        """How many seconds ago an authentic packet last came from each connected participant."""
+        connected = [
+            (member.id, member.peer.handle)
+            for member in self._sessions.get(session, {}).values()
+            if member.peer is not None and member.peer.state == "connected"
+        ]
+        silences = self._relay.silences_ms([handle for _, handle in connected])
+        return {
+            who: silence_ms / 1000
+            for (who, _), silence_ms in zip(connected, silences, strict=True)
+            if silence_ms >= 0
+        }
+
     # Connections
 
     def _replace_connection(

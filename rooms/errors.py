@@ -1,5 +1,6 @@
 """What the rooms refuse, each with a stable code that a client may read."""
 
+from datetime import datetime
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
@@ -44,14 +45,25 @@ class NotInvited(RoomsError):
         self.participant = participant
 
 
-class TooManySessions(RoomsError):
-    """As many sessions are kept as may be."""
+class NotOpenYet(RoomsError):
+    """The room opens later."""
 
-    code = "server.busy"
+    code = "session.not_open"
 
-    def __init__(self, limit: int) -> None:
-        super().__init__(f"{limit} sessions are kept, the most there may be")
-        self.limit = limit
+    def __init__(self, session: str, opens_at: datetime) -> None:
+        super().__init__(f"session {session} opens at {opens_at.isoformat()}")
+        self.session = session
+        self.opens_at = opens_at
+
+
+class NotConfirmable(RoomsError):
+    """Nothing about the session is to be confirmed: it did not time out, or was never live."""
+
+    code = "session.not_confirmable"
+
+    def __init__(self, session: str) -> None:
+        super().__init__(f"session {session} is not one to be confirmed")
+        self.session = session
 
 
 class RoomFull(RoomsError):

@@ -6,21 +6,36 @@ A session is scheduled until the first participant joins, open until a therapist
 both have their media connected, live from then on, and ended once; nothing revives it.
 `ended` has no one in the room. Refusals are the exceptions of `rooms.errors`; then nothing
 has changed. No clock, no lock, no I/O: `rooms.service` owns the state and does the effects.
+
+A change that outlives the process has a new incarnation, and the events that tell of it; the
+others (who is muted, who speaks) are known to the room alone.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from types import MappingProxyType
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from rooms.errors import (
+    NotConfirmable,
     NotInvited,
     NotJoined,
+    NotOpenYet,
     RoleForbidden,
     RoomFull,
     SeatReplaced,
     SessionOver,
+)
+from rooms.events import (
+    Event,
+    ParticipantAdmitted,
+    ParticipantJoined,
+    ParticipantLeft,
+    ParticipantWaiting,
+    SessionConfirmed,
+    SessionEnded,
+    SessionLive,
 )
 from rooms.vocabulary import (
     EndCause,
@@ -31,11 +46,27 @@ from rooms.vocabulary import (
     SessionId,
     Source,
     Status,
+    UserId,
 )
 
 # How long a participant without a socket keeps its place: a phone changing networks or a
 # reload takes a few seconds, a tunnel about twenty.
 GRACE: Final = timedelta(seconds=30)
+
+# Early enough to try the camera; nobody waits longer for one who comes on time.
+OPENS_BEFORE: Final = timedelta(minutes=15)
+
+# People who talk past the booked end are not cut off; a room that was forgotten is, by then.
+OVERTIME: Final = timedelta(hours=2)
+
+# Versions between two incarnations, so that those of a restarted server are still newer.
+_VERSIONS: Final = 1 << 20
+
+
+def first_version(incarnation: int) -> int:
+    """The version of a session that was stored with this incarnation and nothing since."""
+    return incarnation * _VERSIONS
+
 
 # A session that runs late, or is reopened from an old tab, still finds its room; after this
 # its links are refused and an ended session may be forgotten.
@@ -44,18 +75,23 @@ LINKS_OUTLIVE_SESSION: Final = timedelta(hours=24)
 
 @dataclass(frozen=True, slots=True)
 class Invitation:
-    """One person a session is for."""
+    """One person a session is for.
+
+    user: whose account it is, None for a guest. admitted: whether a therapist let them in.
+    """
 
     id: ParticipantId
     name: str
     role: Role
+    user: UserId | None = None
+    admitted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Seat:
     """One join of one participant: what every later command of that join must present.
 
-    incarnation: grows with each join in the session, so a stale seat is never mistaken.
+    incarnation: the session's, as that join made it; so a stale seat is never mistaken.
     """
 
     session: SessionId
@@ -86,6 +122,8 @@ class Ended:
 
     ended_by, name: the participant who ended it, None when nobody did.
     duration_s: whole seconds from the first moment it was live; 0 when it never was.
+    overlap_s: whole seconds that a therapist and a client were both there, media flowing.
+    confirmed_at: when the therapist said that a session that timed out took place.
     """
 
     cause: EndCause
@@ -93,13 +131,17 @@ class Ended:
     name: str | None
     ended_at: datetime
     duration_s: int
+    overlap_s: int = 0
+    confirmed_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """Everything known of one session. `version` grows with each change that members see.
+    """Everything known of one session.
 
-    speaker: who speaks, or did last; always one who is present.
+    version: grows with each change that members see. incarnation: with each that is stored.
+    waiting: clients who asked to come in and were not admitted, in their order; where there is
+    a waiting_room. speaker: who speaks, or did last; always one who is present.
     """
 
     id: SessionId
@@ -108,12 +150,14 @@ class Session:
     ends_at: datetime
     invitations: Mapping[ParticipantId, Invitation]
     max_participants: int
-    links_outlive: timedelta = LINKS_OUTLIVE_SESSION
+    links_until: datetime
+    waiting_room: bool = False
     status: Status = "scheduled"
     version: int = 0
+    incarnation: int = 0
     live_since: datetime | None = None
-    last_incarnation: int = 0
     present: Mapping[ParticipantId, Presence] = field(default_factory=lambda: MappingProxyType({}))
+    waiting: tuple[ParticipantId, ...] = ()
     speaker: ParticipantId | None = None
     ended: Ended | None = None
 
@@ -123,9 +167,20 @@ class Session:
         return tuple(self.invitations.values())
 
     @property
-    def links_until(self) -> datetime:
-        """No link into this session is valid from this instant on."""
-        return self.ends_at + self.links_outlive
+    def opens_at(self) -> datetime:
+        """Nobody comes in before this instant."""
+        return self.starts_at - OPENS_BEFORE
+
+    @property
+    def confirmable(self) -> bool:
+        """Whether the therapist may still say that it took place."""
+        ended = self.ended
+        return (
+            ended is not None
+            and ended.cause == "timeout"
+            and ended.confirmed_at is None
+            and self.live_since is not None
+        )
 
 
 # Effects, in the order they are to be carried out.
@@ -153,30 +208,43 @@ class RoomChanged:
 
 
 @dataclass(frozen=True, slots=True)
-class SessionEnded:
-    """Once per session. All media is to be closed, then everyone told."""
+class Admitted:
+    """The participant, who waits, is to be told to come in."""
+
+    participant: ParticipantId
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """Once per session, at its end. All media is to be closed, then everyone told."""
 
     ended: Ended
 
 
-Effect: TypeAlias = ForwardingSet | ParticipantRemoved | RoomChanged | SessionEnded
+Effect: TypeAlias = ForwardingSet | ParticipantRemoved | RoomChanged | Admitted | Closed
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """The session after a command, and what is to be done about it."""
+    """The session after a command, what is to be done about it, and what is to be stored.
+
+    A change that is to be stored has a new incarnation; `events` are stored with it.
+    """
 
     session: Session
     effects: tuple[Effect, ...] = ()
+    events: tuple[Event, ...] = ()
 
 
-def invitation(session: Session, participant: ParticipantId) -> Invitation:
-    """The participant's invitation. Raises NotInvited, and SessionOver once it has ended."""
+def invitation(session: Session, participant: ParticipantId, now: datetime) -> Invitation:
+    """The participant's invitation. Raises NotInvited, SessionOver, NotOpenYet."""
     invited = session.invitations.get(participant)
     if invited is None:
         raise NotInvited(session.id, participant)
     if session.ended is not None:
         raise SessionOver(session.id, session.ended)
+    if now < session.opens_at:
+        raise NotOpenYet(session.id, session.opens_at)
     return invited
 
 
@@ -192,27 +260,80 @@ def presence(session: Session, seat: Seat) -> Presence:
     return found
 
 
-def join(session: Session, participant: ParticipantId, now: datetime) -> tuple[Change, Seat]:
-    """Take a place in the room, or take it over from an earlier join.
+def join(session: Session, participant: ParticipantId, now: datetime) -> tuple[Change, Seat | None]:
+    """Take a place in the room, or take it over from an earlier join; or wait, without a seat.
 
     One who comes back within the grace finds its microphone, camera, screen and full screen as
-    they were. Raises NotInvited, SessionOver, RoomFull.
+    they were. A client whom no therapist let in waits, where there is a waiting room.
+    Raises NotInvited, SessionOver, NotOpenYet, RoomFull.
     """
-    invitation(session, participant)
+    invited = invitation(session, participant, now)
+    if session.waiting_room and invited.role == "client" and not invited.admitted:
+        return _wait(session, participant), None
     before = session.present.get(participant)
     if before is None and len(session.present) >= session.max_participants:
         raise RoomFull(session.id, session.max_participants)
-    seat = Seat(session.id, participant, session.last_incarnation + 1)
-    if before is None:
-        now_present = Presence(seat.incarnation)
-    else:
-        now_present = replace(before, incarnation=seat.incarnation, socket_lost_at=None)
-    joined = replace(
+    joined = _stored(
         session,
         status="open" if session.status == "scheduled" else session.status,
-        last_incarnation=seat.incarnation,
+        waiting=_without_one(session.waiting, participant),
     )
-    return _with_presence(joined, participant, now_present, now), seat
+    seat = Seat(session.id, participant, joined.incarnation)
+    if before is None:
+        now_present = Presence(seat.incarnation)
+        events: tuple[Event, ...] = (ParticipantJoined(session.id, participant),)
+    else:
+        now_present = replace(before, incarnation=seat.incarnation, socket_lost_at=None)
+        events = ()
+    change = _with_presence(joined, participant, now_present, now)
+    return replace(change, events=(*events, *change.events)), seat
+
+
+def _wait(session: Session, participant: ParticipantId) -> Change:
+    if participant in session.waiting:
+        return Change(session)
+    return Change(
+        _stored(session, waiting=(*session.waiting, participant)),
+        (RoomChanged(),),
+        (ParticipantWaiting(session.id, participant),),
+    )
+
+
+def stop_waiting(session: Session, participant: ParticipantId) -> Change:
+    """One who waited went away, or never did wait."""
+    if participant not in session.waiting:
+        return Change(session)
+    after = replace(
+        session,
+        version=session.version + 1,
+        waiting=_without_one(session.waiting, participant),
+    )
+    return Change(after, (RoomChanged(),))
+
+
+def admit(session: Session, seat: Seat, participant: ParticipantId) -> Change:
+    """Let a client in, for the whole session; again changes nothing.
+
+    Raises NotInvited, RoleForbidden, SessionOver, NotJoined, SeatReplaced.
+    """
+    by = session.invitations.get(seat.participant)
+    admitted = session.invitations.get(participant)
+    if by is None or admitted is None:
+        raise NotInvited(session.id, seat.participant if by is None else participant)
+    if by.role != "therapist":
+        raise RoleForbidden(by.role)
+    presence(session, seat)
+    if admitted.admitted:
+        return Change(session)
+    after = _stored(
+        session,
+        invitations=MappingProxyType(
+            {**session.invitations, participant: replace(admitted, admitted=True)}
+        ),
+        waiting=_without_one(session.waiting, participant),
+    )
+    event = ParticipantAdmitted(session.id, participant, by=seat.participant)
+    return Change(after, (Admitted(participant), RoomChanged()), (event,))
 
 
 def leave(session: Session, seat: Seat) -> Change:
@@ -293,7 +414,7 @@ def speaker_changed(session: Session, speaker: ParticipantId | None) -> Change:
     return Change(after, (RoomChanged(),))
 
 
-def end(session: Session, seat: Seat, now: datetime) -> Change:
+def end(session: Session, seat: Seat, now: datetime, overlap_s: int = 0) -> Change:
     """End the session for everyone. Only a therapist in the room may.
 
     A second End by a therapist changes nothing: the answer is `session.ended`, the first.
@@ -307,14 +428,47 @@ def end(session: Session, seat: Seat, now: datetime) -> Change:
     if session.ended is not None:
         return Change(session)
     presence(session, seat)
-    return _ended(session, "therapist", by, now)
+    return _ended(session, "therapist", by, now, overlap_s)
 
 
-def expire(session: Session, now: datetime) -> Change:
+def end_by_admin(session: Session, now: datetime, overlap_s: int = 0) -> Change:
+    """End the session from outside; again changes nothing."""
+    if session.ended is not None:
+        return Change(session)
+    return _ended(session, "admin", None, now, overlap_s)
+
+
+def confirm(session: Session, user: UserId, now: datetime) -> Change:
+    """The therapist says that a session that timed out took place; again changes nothing.
+
+    Raises NotInvited, RoleForbidden, NotConfirmable.
+    """
+    by = invitation_of(session, user)
+    if by.role != "therapist":
+        raise RoleForbidden(by.role)
+    if session.ended is not None and session.ended.confirmed_at is not None:
+        return Change(session)
+    if session.ended is None or not session.confirmable:
+        raise NotConfirmable(session.id)
+    after = _stored(session, ended=replace(session.ended, confirmed_at=now))
+    return Change(after, (), (SessionConfirmed(session.id, user),))
+
+
+def invitation_of(session: Session, user: UserId) -> Invitation:
+    """A user's own invitation, whatever the session's state. Raises NotInvited."""
+    for one in session.invitations.values():
+        if one.user == user:
+            return one
+    raise NotInvited(session.id, ParticipantId(""))
+
+
+def expire(
+    session: Session, now: datetime, overtime: timedelta = OVERTIME, overlap_s: int = 0
+) -> Change:
     """Whatever time alone brings about.
 
-    Those without a socket for GRACE go. An empty room past its booked end is over:
-    `no_show` when it never was live, else `timeout`.
+    Those without a socket for GRACE go. An empty room past its booked end is over: `no_show`
+    when it never was live, else `timeout`. So is one with people in it, past the overtime.
     """
     if session.ended is not None:
         return Change(session)
@@ -324,14 +478,17 @@ def expire(session: Session, now: datetime) -> Change:
         if present.socket_lost_at is not None and now - present.socket_lost_at >= GRACE
     )
     change = _without(session, gone) if gone else Change(session)
-    if change.session.present or now < session.ends_at + GRACE:
+    empty = not change.session.present
+    if now < session.ends_at + (GRACE if empty else max(GRACE, overtime)):
         return change
     cause: EndCause = "no_show" if session.live_since is None else "timeout"
-    last = _ended(change.session, cause, None, now)
-    return Change(last.session, (*change.effects, *last.effects))
+    last = _ended(change.session, cause, None, now, overlap_s)
+    return Change(last.session, (*change.effects, *last.effects), (*change.events, *last.events))
 
 
-def _ended(session: Session, cause: EndCause, by: Invitation | None, now: datetime) -> Change:
+def _ended(
+    session: Session, cause: EndCause, by: Invitation | None, now: datetime, overlap_s: int
+) -> Change:
     lasted = timedelta(0) if session.live_since is None else now - session.live_since
     ended = Ended(
         cause=cause,
@@ -339,16 +496,32 @@ def _ended(session: Session, cause: EndCause, by: Invitation | None, now: dateti
         name=None if by is None else by.name,
         ended_at=now,
         duration_s=max(0, int(lasted.total_seconds())),
+        overlap_s=overlap_s,
     )
-    after = replace(
+    after = _stored(
         session,
         status="ended",
-        version=session.version + 1,
         present=MappingProxyType({}),
+        waiting=(),
         speaker=None,
         ended=ended,
     )
-    return Change(after, (SessionEnded(ended),))
+    event = SessionEnded(
+        session.id,
+        cause=cause,
+        ended_by=ended.ended_by,
+        ended_at=now,
+        duration_s=ended.duration_s,
+        overlap_s=overlap_s,
+    )
+    return Change(after, (Closed(ended),), (event,))
+
+
+def _stored(session: Session, **fields: Any) -> Session:
+    """The session with other fields, as its next incarnation."""
+    incarnation = session.incarnation + 1
+    version = max(session.version + 1, first_version(incarnation))
+    return replace(session, incarnation=incarnation, version=version, **fields)
 
 
 def _with_presence(
@@ -358,7 +531,8 @@ def _with_presence(
     everyone = MappingProxyType({**session.present, participant: present})
     after = replace(session, version=session.version + 1, present=everyone)
     if after.status == "open" and _both_connected(after):
-        after = replace(after, status="live", live_since=now)
+        live = _stored(after, status="live", live_since=now)
+        return Change(live, (RoomChanged(),), (SessionLive(session.id),))
     return Change(after, (RoomChanged(),))
 
 
@@ -367,8 +541,17 @@ def _without(session: Session, gone: tuple[ParticipantId, ...]) -> Change:
         {p: there for p, there in session.present.items() if p not in gone}
     )
     speaker = None if session.speaker in gone else session.speaker
-    after = replace(session, version=session.version + 1, present=remaining, speaker=speaker)
-    return Change(after, (*map(ParticipantRemoved, gone), RoomChanged()))
+    return Change(
+        _stored(session, present=remaining, speaker=speaker),
+        (*map(ParticipantRemoved, gone), RoomChanged()),
+        tuple(ParticipantLeft(session.id, one) for one in gone),
+    )
+
+
+def _without_one(
+    waiting: tuple[ParticipantId, ...], participant: ParticipantId
+) -> tuple[ParticipantId, ...]:
+    return tuple(one for one in waiting if one != participant)
 
 
 def _both_connected(session: Session) -> bool:

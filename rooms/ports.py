@@ -3,10 +3,12 @@
 Nothing here knows how media flows or how a browser is told.
 """
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from rooms.lifecycle import Ended
+from rooms.attendance import Interval
+from rooms.lifecycle import Ended, Session
 from rooms.snapshot import RoomState
 from rooms.vocabulary import ParticipantId, SessionId
 
@@ -38,6 +40,13 @@ class MediaPlane(Protocol):
     def close_session(self, session: SessionId) -> None:
         """Close every connection of the session. Idempotent."""
 
+    def heard(self, session: SessionId) -> Mapping[str, float]:
+        """How many seconds ago an authentic packet last came from each participant.
+
+        Those whose connection is not established are left out. Of a session it does not know,
+        nothing.
+        """
+
 
 class Audience(Protocol):
     """Whoever is connected to a session and is to be told."""
@@ -45,3 +54,16 @@ class Audience(Protocol):
     def room_changed(self, session: SessionId, state: RoomState) -> None: ...
 
     def session_ended(self, session: SessionId, ended: Ended) -> None: ...
+
+    def admitted(self, session: SessionId, participant: ParticipantId) -> None:
+        """Tell one who waits to come in."""
+
+    def heard(self, session: SessionId) -> Mapping[str, float]:
+        """How many seconds ago the page of each participant in the room was last heard."""
+
+
+class Notary(Protocol):
+    """Whoever signs what this server observed."""
+
+    def receipt(self, session: Session, attendance: Sequence[Interval], /) -> str:
+        """The signed receipt of a session that has just ended, as the text of a file."""

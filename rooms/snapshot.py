@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, TypeAlias
 
-from rooms.lifecycle import Presence, Session
+from rooms.lifecycle import Invitation, Presence, Session
 from rooms.vocabulary import ParticipantId, Quality, Role
 
 Connection: TypeAlias = Literal["connecting", "connected", "reconnecting"]
@@ -27,13 +27,17 @@ class ParticipantState:
 
 @dataclass(frozen=True, slots=True)
 class RoomState:
-    """Everyone in the room, in the order they came. A newer state has a greater version."""
+    """Everyone in the room, in the order they came. A newer state has a greater version.
+
+    waiting: who asked to come in and is to be admitted, in their order.
+    """
 
     version: int
     status: Literal["open", "live", "ended"]
     live_since: datetime | None
     speaker: ParticipantId | None
     participants: tuple[ParticipantState, ...]
+    waiting: tuple[Invitation, ...]
 
 
 def room_state(session: Session) -> RoomState:
@@ -47,6 +51,7 @@ def room_state(session: Session) -> RoomState:
             _participant_state(session, participant, present)
             for participant, present in session.present.items()
         ),
+        waiting=tuple(session.invitations[one] for one in session.waiting),
     )
 
 

@@ -4,7 +4,9 @@
 same table. A code is part of the protocol: PROTOCOL.md lists every one.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Final
 
 
@@ -23,6 +25,8 @@ ERRORS: Final[dict[str, ErrorKind]] = {
     "origin.forbidden": ErrorKind(403, "This page may not talk to this server."),
     "session.unknown": ErrorKind(404, "There is no such session."),
     "session.ended": ErrorKind(410, "This session has ended."),
+    "session.not_open": ErrorKind(409, "This room opens later."),
+    "session.not_confirmable": ErrorKind(409, "Nothing about this session is to be confirmed."),
     "room.full": ErrorKind(409, "The room is full."),
     "room.not_joined": ErrorKind(409, "Join the room first."),
     "room.replaced": ErrorKind(409, "You joined this room from somewhere else."),
@@ -32,7 +36,7 @@ ERRORS: Final[dict[str, ErrorKind]] = {
     "message.binary": ErrorKind(400, "Binary messages are not spoken here."),
     "message.too_large": ErrorKind(413, "The message is too large."),
     "rate.limited": ErrorKind(429, "That is too much at once; wait a moment."),
-    "server.busy": ErrorKind(503, "The server has all the sessions it can hold; try again later."),
+    "storage.unavailable": ErrorKind(503, "This could not be stored; try again in a moment."),
     "rtc.bad_offer": ErrorKind(400, "The offer cannot be answered."),
     "rtc.stale_offer": ErrorKind(409, "A newer offer was answered already."),
     "rtc.connection_closed": ErrorKind(409, "This connection was replaced or closed."),
@@ -44,7 +48,8 @@ class Refused(Exception):
     """This package's refusal, with a code of ERRORS.
 
     detail: more, about form only, for the client's developer. error_id: with `internal`.
-    ended: with `session.ended`, the JSON of how it did.
+    more: what else the one who is refused may know, as JSON: `ended` with `session.ended`,
+    `opens_at` with `session.not_open`.
     """
 
     def __init__(
@@ -53,17 +58,17 @@ class Refused(Exception):
         detail: str | None = None,
         *,
         error_id: str | None = None,
-        ended: dict[str, Any] | None = None,
+        more: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
         super().__init__(code if detail is None else f"{code}: {detail}")
         self.code = code
         self.detail = detail
         self.error_id = error_id
-        self.ended = ended
+        self.more = more
 
 
 def error_body(refused: Refused) -> dict[str, Any]:
-    """The `{code, message, id?, ended?}` of an ack, a refused connection or an HTTP answer."""
+    """The `{code, message, id?, …}` of an ack, a refused connection or an HTTP answer."""
     message = ERRORS[refused.code].message
     body: dict[str, Any] = {
         "code": refused.code,
@@ -71,6 +76,4 @@ def error_body(refused: Refused) -> dict[str, Any]:
     }
     if refused.error_id is not None:
         body["id"] = refused.error_id
-    if refused.ended is not None:
-        body["ended"] = refused.ended
-    return body
+    return body | dict(refused.more)

@@ -10,15 +10,19 @@ from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar
 
 import structlog
 
+from rooms.db.engine import StorageFailed
 from rooms.errors import NotJoined
 from rooms.lifecycle import Seat
 from rooms.ports import Clock
 from rooms.service import SessionService
+from rooms.vocabulary import ParticipantId
 from signaling.members import Connection, Members
 from signaling.protocol import (
+    Admission,
     AnswerSaid,
     EndedSaid,
     JoinedSaid,
+    NotAdmittedSaid,
     Nothing,
     NothingSaid,
     Offer,
@@ -92,34 +96,50 @@ class Services:
     clock: Clock
     ice: IceServers
 
-    def seat(self, connection: Connection) -> Seat:
+    async def seat(self, connection: Connection) -> Seat:
         """The connection's seat, which is the participant's present one.
 
         Raises SessionUnknown, SessionOver, NotJoined, SeatReplaced.
         """
-        seat = self.any_seat(connection)
+        seat = await self.any_seat(connection)
         self.rooms.check(seat)
         return seat
 
-    def any_seat(self, connection: Connection) -> Seat:
+    async def any_seat(self, connection: Connection) -> Seat:
         """The seat the connection took, even in a session that is over.
 
         Raises NotJoined, and SessionUnknown or SessionOver for one that never took a seat.
         """
         if connection.seat is None:
             grant = connection.grant
-            self.rooms.invitation(grant.session, grant.participant)
+            await self.rooms.invitation(grant.session, grant.participant)
             raise NotJoined(grant.session, grant.participant)
         return connection.seat
 
 
 async def join(services: Services, connection: Connection, _: Nothing) -> Data:
-    """`room:join`: come in, or come back; an earlier socket of the participant is replaced."""
+    """`room:join`: come in, or come back; an earlier socket of the participant is replaced.
+
+    A client who is to be admitted waits instead, and hears `room:admitted`.
+    """
     grant = connection.grant
-    joined = services.rooms.join(grant.session, grant.participant)
+    joined = await services.rooms.join(grant.session, grant.participant)
+    now = services.clock.now()
+    if joined.seat is None:
+        services.members.wait(connection)
+        log.info("room.waiting", session=grant.session, participant=grant.participant)
+        return said(
+            NotAdmittedSaid,
+            {
+                "waiting": True,
+                "participant_id": grant.participant,
+                "role": grant.role,
+                "server_time": now,
+                "session": joined.session,
+            },
+        )
     services.members.seat(connection, joined.seat)
     sections = services.media.join(grant.session, grant.participant)
-    now = services.clock.now()
     log.info("room.joined", session=grant.session, participant=grant.participant)
     return said(
         JoinedSaid,
@@ -137,16 +157,29 @@ async def join(services: Services, connection: Connection, _: Nothing) -> Data:
 
 async def leave(services: Services, connection: Connection, _: Nothing) -> Data:
     """`room:leave`: go out; the session goes on and the socket stays."""
-    seat = services.seat(connection)
-    services.members.unseat(connection)
-    services.rooms.leave(seat)
+    seat = await services.seat(connection)
+    services.members.unseat(connection)  # first, so that it is not told of its own going
+    try:
+        await services.rooms.leave(seat)
+    except StorageFailed:
+        services.members.seat(connection, seat)
+        raise
     log.info("room.left", session=seat.session, participant=seat.participant)
+    return said(NothingSaid, {})
+
+
+async def admit(services: Services, connection: Connection, admission: Admission) -> Data:
+    """`room:admit`: by the therapist; the one who waits is told to come in."""
+    seat = await services.seat(connection)
+    participant = ParticipantId(admission.participant_id)
+    await services.rooms.admit(seat, participant)
+    log.info("room.admitted", session=seat.session, participant=participant)
     return said(NothingSaid, {})
 
 
 async def sync(services: Services, connection: Connection, _: Nothing) -> Data:
     """`room:sync`: everything again."""
-    seat = services.seat(connection)
+    seat = await services.seat(connection)
     return said(
         SyncedSaid,
         {
@@ -158,7 +191,7 @@ async def sync(services: Services, connection: Connection, _: Nothing) -> Data:
 
 async def offer(services: Services, connection: Connection, offered: Offer) -> Data:
     """`rtc:offer`: answered at once, so that offers of one socket never overtake."""
-    seat = services.seat(connection)
+    seat = await services.seat(connection)
     negotiated = services.media.negotiate(
         seat.session,
         seat.participant,
@@ -180,20 +213,20 @@ async def offer(services: Services, connection: Connection, offered: Offer) -> D
 
 async def view(services: Services, connection: Connection, change: ViewChange) -> Data:
     """`rtc:view`: what the page shows; the media plane sends no more than that takes."""
-    seat = services.seat(connection)
+    seat = await services.seat(connection)
     services.media.set_views(seat.session, seat.participant, change.views)
     return said(NothingSaid, {})
 
 
 async def set_state(services: Services, connection: Connection, change: StateChange) -> Data:
     """`state:set`: enforced by the media plane before it is acked."""
-    version = services.rooms.set_state(services.seat(connection), **change)
+    version = await services.rooms.set_state(await services.seat(connection), **change)
     return said(VersionSaid, {"version": version})
 
 
 async def end(services: Services, connection: Connection, _: Nothing) -> Data:
     """`session:end`: by the therapist; again, while the socket lasts, gives the same answer."""
-    ended = services.rooms.end(services.any_seat(connection))
+    ended = await services.rooms.end(await services.any_seat(connection))
     return said(EndedSaid, ended)
 
 
@@ -219,6 +252,7 @@ class Event(Generic[P]):
 CLIENT_EVENTS: Final[Mapping[str, Event[Any]]] = {
     "room:join": Event(Nothing, join),
     "room:leave": Event(Nothing, leave),
+    "room:admit": Event(Admission, admit),
     "room:sync": Event(Nothing, sync),
     "rtc:offer": Event(Offer, offer),
     "rtc:view": Event(ViewChange, view),

@@ -13,7 +13,7 @@ from aiohttp import web
 from rooms.errors import RoomsError
 from rooms.lifecycle import LINKS_OUTLIVE_SESSION, Session
 from rooms.ports import Clock
-from rooms.service import SessionService
+from rooms.service import Person, SessionService
 from rooms.vocabulary import ParticipantId
 from signaling.admission import as_refused, check_invited
 from signaling.errors import ERRORS, Refused, error_body
@@ -81,14 +81,14 @@ class Api:
         grant = self.tokens.read_link(_bearer(request))
         if not self._join_tokens.take(grant, self.clock.monotonic()):
             raise Refused("rate.limited")
-        check_invited(self.rooms, grant)
+        await check_invited(self.rooms, grant)
         lifetime_s = int(JOIN_TOKEN_LIFETIME.total_seconds())
         return web.json_response({"token": self.tokens.join(grant), "expires_in": lifetime_s})
 
     async def create_session(self, request: web.Request) -> web.Response:
         """A session that starts now, for whoever has the admin token."""
         self.tokens.check_admin(_bearer(request))
-        return self._created(_SESSION_REQUEST.read(await _json(request)))
+        return await self._created(_SESSION_REQUEST.read(await _json(request)))
 
     async def create_demo(self, request: web.Request) -> web.Response:
         """The same with made-up names, for the button on the home page."""
@@ -97,15 +97,15 @@ class Api:
             raise Refused("origin.forbidden")
         if not self._demos.take(self.clock.monotonic()):
             raise Refused("rate.limited")
-        return self._created(_DEMO_SESSION, _DEMO_LINKS_OUTLIVE)
+        return await self._created(_DEMO_SESSION, _DEMO_LINKS_OUTLIVE)
 
-    def _created(
+    async def _created(
         self, wanted: SessionRequest, links_outlive: timedelta = LINKS_OUTLIVE_SESSION
     ) -> web.Response:
-        session = self.rooms.create(
+        session = await self.rooms.create(
             [
-                (wanted.therapist, "therapist"),
-                *((client, "client") for client in (wanted.client, *wanted.others)),
+                Person(wanted.therapist, "therapist"),
+                *(Person(client, "client") for client in (wanted.client, *wanted.others)),
             ],
             title=wanted.title,
             starts_at=self.clock.now(),

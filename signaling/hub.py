@@ -7,7 +7,6 @@ fault of ours is logged under an id, which the ack carries. Owned by the event l
 
 import secrets
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Any, Final
 
 import structlog
@@ -55,7 +54,7 @@ class Hub:
     async def admit(self, link: Link, auth: object) -> None:
         """Let in whoever brings a join token of a session that is not over, or raise Refused."""
         try:
-            grant = self._granted(auth)
+            grant = await self._granted(auth)
         except (Refused, RoomsError) as refusal:
             raise as_refused(refusal) from None
         except Exception as failure:
@@ -98,9 +97,9 @@ class Hub:
                 self._lose_seat(connection)
         return {"ok": True, "data": data}
 
-    def _granted(self, auth: object) -> Grant:
+    async def _granted(self, auth: object) -> Grant:
         grant = self._tokens.read_join(auth.get("token") if isinstance(auth, dict) else None)
-        check_invited(self._services.rooms, grant)
+        await check_invited(self._services.rooms, grant)
         if self._services.members.sockets_of(grant) >= MAX_SOCKETS:
             raise Refused("rate.limited")
         return grant
@@ -116,12 +115,13 @@ class Hub:
         return False
 
     def _lose_seat(self, connection: Connection) -> None:
-        seat = connection.seat
-        self._services.members.disconnect(connection)
+        seat, grant = connection.seat, connection.grant
+        rooms, members = self._services.rooms, self._services.members
+        members.disconnect(connection)
         if seat is not None:
-            # Refused: it was replaced, or the session is over; there is nothing to lose.
-            with suppress(RoomsError):
-                self._services.rooms.lose_socket(seat)
+            rooms.lose_socket(seat, connection.link.silence_s)
+        if connection.waiting and not members.is_waiting(grant):
+            rooms.stop_waiting(grant.session, grant.participant)
 
 
 def _refusal(refused: Refused) -> dict[str, Any]:

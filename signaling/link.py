@@ -76,8 +76,18 @@ class Link:
         self._deadline: asyncio.TimerHandle | None = None
         self.close_code = WSCloseCode.OK
         self.closing = False
+        self._heard_at = asyncio.get_running_loop().time()
         queue.on_overflow = lambda: self._cut_off("slow_consumer")
         self._set_deadline(ADMITTED_WITHIN_S, "idle")
+
+    def heard(self) -> None:
+        """A frame came from the peer."""
+        self._heard_at = asyncio.get_running_loop().time()
+
+    @property
+    def silence_s(self) -> float:
+        """Seconds since a frame came from the peer, or since it connected."""
+        return asyncio.get_running_loop().time() - self._heard_at
 
     def send(self, frame: str) -> None:
         """Queue one `event_frame`; never waits. To a closing socket nothing is sent."""

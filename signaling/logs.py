@@ -35,6 +35,10 @@ def configure_logs(level: str, style: Literal["console", "json"]) -> None:
     )
     # It repeats malformed requests, tokens included, at ERROR; they are answered with 400.
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
+    # Tells every statement with its values, names among them.
+    logging.getLogger("aiosqlite").setLevel(logging.WARNING)
+    # Tells at INFO what it is made of, before there is anything to do.
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level.upper())

@@ -17,6 +17,7 @@ from rooms.snapshot import RoomState
 from rooms.vocabulary import ParticipantId, SessionId
 from signaling.link import Link, event_frame
 from signaling.protocol import (
+    ROOM_ADMITTED,
     ROOM_REPLACED,
     ROOM_STATE,
     RTC_LAYERS,
@@ -36,11 +37,15 @@ LINGER_S: Final = 0.25
 
 @dataclass(slots=True, eq=False)
 class Connection:
-    """One socket that was let in. seat: set while it is in the room, and once replaced."""
+    """One socket that was let in.
+
+    seat: set while it is in the room, and once replaced. waiting: it is to be admitted.
+    """
 
     link: Link
     grant: Grant
     seat: Seat | None = None
+    waiting: bool = False
     gone: bool = False
 
 
@@ -61,10 +66,21 @@ class Members:
         before = seated.get(seat.participant)
         seated[seat.participant] = connection
         connection.seat = seat
+        connection.waiting = False
         connection.link.joined()
         if before is not None and before is not connection:
             _tell([before], ROOM_REPLACED, {})
             _disconnect_soon(before)
+
+    def wait(self, connection: Connection) -> None:
+        """The connection asked to come in and is to be admitted."""
+        connection.waiting = True
+        connection.link.joined()
+
+    def is_waiting(self, grant: Grant) -> bool:
+        """Whether a socket of the participant waits to be admitted."""
+        connected = self._connected.get(grant.session, ())
+        return any(one.waiting and one.grant.participant == grant.participant for one in connected)
 
     def unseat(self, connection: Connection) -> None:
         """The connection left the room and stays connected."""
@@ -111,6 +127,22 @@ class Members:
         _tell(connected, SESSION_ENDED, ended)
         for connection in connected:
             _disconnect_soon(connection)
+
+    def admitted(self, session: SessionId, participant: ParticipantId) -> None:
+        """Tell one who waits to come in."""
+        waiting = [
+            connection
+            for connection in self._connected.get(session, ())
+            if connection.waiting and connection.grant.participant == participant
+        ]
+        _tell(waiting, ROOM_ADMITTED, {})
+
+    def heard(self, session: SessionId) -> dict[str, float]:
+        """How many seconds ago the page of each participant in the room was last heard."""
+        seated = self._seated.get(session, {})
+        return {
+            participant: connection.link.silence_s for participant, connection in seated.items()
+        }
 
     def sections_changed(self, session: str, participant: str, sections: object) -> None:
         """Tell one participant what it is to receive."""

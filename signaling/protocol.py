@@ -78,6 +78,12 @@ class View(_Payload):
     height: _Pixels
 
 
+class Admission(_Payload):
+    """`room:admit`: whom to let in."""
+
+    participant_id: Annotated[str, StringConstraints(max_length=64)]
+
+
 class ViewChange(_Payload):
     """`rtc:view`: every picture of the page that is not hidden. A room has at most 12 people."""
 
@@ -150,6 +156,14 @@ class RoomStateSaid(_Said):
     live_since: datetime | None
     speaker: str | None
     participants: tuple[ParticipantSaid, ...]
+    waiting: tuple["WaitingSaid", ...]
+
+
+class WaitingSaid(_Said):
+    """One who asked to come in and is to be admitted."""
+
+    id: str
+    name: str
 
 
 class TrackSaid(_Said):
@@ -190,6 +204,14 @@ class EndedSaid(_Said):
     name: str | None
     ended_at: datetime
     duration_s: int
+    overlap_s: int
+    confirmed_at: datetime | None
+
+
+class OpensSaid(_Said):
+    """When a room opens that is not open yet."""
+
+    opens_at: datetime
 
 
 class InvitedSaid(_Said):
@@ -236,6 +258,16 @@ class JoinedSaid(_Said):
     ice_servers: tuple[TurnServerSaid | StunServerSaid, ...]
 
 
+class NotAdmittedSaid(_Said):
+    """The answer to `room:join` of one who is to wait."""
+
+    waiting: Literal[True]
+    participant_id: str
+    role: Role
+    server_time: datetime
+    session: SessionSaid
+
+
 class SyncedSaid(_Said):
     """The answer to `room:sync`."""
 
@@ -269,6 +301,7 @@ RTC_SECTIONS: Final = "rtc:sections"
 RTC_LAYERS: Final = "rtc:layers"
 SESSION_ENDED: Final = "session:ended"
 ROOM_REPLACED: Final = "room:replaced"
+ROOM_ADMITTED: Final = "room:admitted"
 SERVER_CLOSING: Final = "server:closing"
 
 SERVER_EVENTS: Final[Mapping[str, type[_Said]]] = {
@@ -277,6 +310,7 @@ SERVER_EVENTS: Final[Mapping[str, type[_Said]]] = {
     RTC_LAYERS: LayersSaid,
     SESSION_ENDED: EndedSaid,
     ROOM_REPLACED: NothingSaid,
+    ROOM_ADMITTED: NothingSaid,
     SERVER_CLOSING: NothingSaid,
 }
 

@@ -91,6 +91,12 @@ class Settings(BaseSettings):
         "participants get credentials made from it that expire.",
     )
     max_participants: int = Field(default=12, ge=2, le=100, description="Most people in a room.")
+    overtime_minutes: int = Field(
+        default=120,
+        ge=1,
+        le=1440,
+        description="Minutes past its booked end after which a session ends with people in it.",
+    )
     gather_us: int = Field(
         default=1000,
         ge=0,

@@ -30,6 +30,9 @@ from signaling.metrics import Metrics
 from signaling.protocol import MAX_MESSAGE_BYTES
 
 # A socket that went away in silence is known to be gone within ten seconds.
+# What the client itself sent; other messages say that nothing more will come.
+_FRAMES: Final = (WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.CLOSE)
+
 PING_INTERVAL_S: Final = 5
 PING_TIMEOUT_S: Final = 5
 
@@ -205,6 +208,8 @@ class _WebSocket:
     async def wait(self) -> str:
         """The next frame that is worth parsing. Raises OSError when there will be none."""
         message = await self._ws.receive()
+        if message.type in _FRAMES:
+            self._link.heard()
         if message.type is WSMsgType.TEXT:
             text: str = message.data
             fault = _fault(text)

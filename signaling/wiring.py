@@ -1,15 +1,23 @@
 """The composition root: which object is given which. The only file that knows them all."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
 from typing import Final, Protocol, Self
 
 import structlog
 from aiohttp import web
 
+from rooms.attendance import Interval
 from rooms.clock import SystemClock
+from rooms.db.engine import Database, StorageFailed
+from rooms.db.migrate import check, migrate
+from rooms.hooks import Hooks
+from rooms.lifecycle import Session
+from rooms.outbox import Dispatcher
 from rooms.ports import Clock, MediaPlane
 from rooms.service import SessionService
 from rooms.vocabulary import Media, ParticipantId, Quality, SessionId
@@ -28,6 +36,9 @@ from signaling.turn import IceServers
 log = structlog.get_logger(__name__)
 
 _EXPIRY_CHECK_S: Final = 1.0
+_FORGOTTEN_CHECK_S: Final = 10.0
+# Presence that was observed and not stored yet is lost when the process dies.
+_OBSERVED_EVERY_S: Final = 1.0
 
 
 class Sfu(MediaPlane, Negotiator, Protocol):
@@ -94,7 +105,8 @@ class Plumm:
     metrics: Metrics
     members: Members
     sockets: SocketServer
-    expiry: asyncio.Task[None]
+    database: Database
+    tasks: Sequence[asyncio.Task[None]]
 
     @classmethod
     async def start(
@@ -102,17 +114,34 @@ class Plumm:
     ) -> Self:
         """Start all but the web server.
 
-        Raises BadSettings when the data directory cannot be used, OSError when the media port
-        is taken.
+        Raises BadSettings when the data directory cannot be used, DatabaseUnusable, and OSError
+        when the media port is taken.
         """
         clock = clock or SystemClock()
         tokens = Tokens(_secret(settings), clock)
+        database = await _database(settings)
         metrics = Metrics()
         members = Members()
         news = MediaNews(members)
-        sfu = await start_media(settings, clock, news)
+        try:
+            sfu = await start_media(settings, clock, news)
+        except OSError:
+            await database.close()
+            raise
         metrics.watch_relay(sfu.stats)
-        rooms = news.rooms = SessionService(clock, sfu, members, settings.max_participants)
+        hooks = Hooks()
+        dispatcher = Dispatcher(database, hooks, clock)
+        rooms = news.rooms = SessionService(
+            clock,
+            database,
+            hooks,
+            sfu,
+            members,
+            Unsigned(),
+            max_participants=settings.max_participants,
+            overtime=timedelta(minutes=settings.overtime_minutes),
+            committed=dispatcher.wake,
+        )
         hub = Hub(Services(rooms, sfu, members, clock, _ice_servers(settings)), tokens, metrics)
         sockets = SocketServer(hub, settings.allowed_origins, metrics)
         api = Api(
@@ -128,18 +157,30 @@ class Plumm:
         sockets.attach(app)
         api.attach(app)
         add_pages(app)
-        expiry = asyncio.create_task(_expire(rooms))
-        return cls(app, sfu, rooms, tokens, metrics, members, sockets, expiry)
+        tasks = [
+            asyncio.create_task(work)
+            for work in (
+                dispatcher.run(),
+                _every(_EXPIRY_CHECK_S, rooms.expire),
+                _every(_OBSERVED_EVERY_S, rooms.observe),
+                _every(_FORGOTTEN_CHECK_S, rooms.end_forgotten),
+            )
+        ]
+        return cls(app, sfu, rooms, tokens, metrics, members, sockets, database, tasks)
 
     async def stop(self) -> None:
-        """Tell everyone, close their sockets, then the media."""
-        self.expiry.cancel()
-        with suppress(asyncio.CancelledError):
-            await self.expiry
+        """Tell everyone, close their sockets, then the media, and last the database."""
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.wait(self.tasks)
+        with suppress(StorageFailed):
+            await self.rooms.observe()
         self.members.server_closing()
         await asyncio.sleep(0)  # what is told is queued in the loop's next turn
         await self.sockets.stop()
+        await self.rooms.settle()
         await self.sfu.close()
+        await self.database.close()
 
 
 def _secret(settings: Settings) -> str:
@@ -149,8 +190,18 @@ def _secret(settings: Settings) -> str:
     try:
         return read_or_make_secret(settings.data_dir)
     except OSError as error:
-        why = error.strerror or str(error)
-        raise BadSettings(f"PLUMM_DATA_DIR: cannot use {settings.data_dir}: {why}") from error
+        raise _unusable(settings.data_dir, error) from error
+
+
+def _make(data_dir: Path) -> None:
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unusable(data_dir, error) from error
+
+
+def _unusable(data_dir: Path, error: OSError) -> BadSettings:
+    return BadSettings(f"PLUMM_DATA_DIR: cannot use {data_dir}: {error.strerror or error}")
 
 
 def _ice_servers(settings: Settings) -> IceServers:
@@ -158,10 +209,27 @@ def _ice_servers(settings: Settings) -> IceServers:
     return IceServers(settings.turn_urls, secret.get_secret_value() if secret else "")
 
 
-async def _expire(rooms: SessionService) -> None:
+class Unsigned:
+    """Until receipts are signed."""
+
+    def receipt(self, _session: Session, _attendance: Sequence[Interval]) -> str:
+        return ""
+
+
+async def _database(settings: Settings) -> Database:
+    """The database, with this version's tables; the embedded one is brought up to date."""
+    if settings.database_url is None:
+        _make(settings.data_dir)
+        await migrate(settings.database)
+    else:
+        await check(settings.database)
+    return await Database.open(settings.database)
+
+
+async def _every(seconds: float, work: Callable[[], Awaitable[None]]) -> None:
     while True:
-        await asyncio.sleep(_EXPIRY_CHECK_S)
+        await asyncio.sleep(seconds)
         try:
-            rooms.expire()
+            await work()
         except Exception as failure:
-            log.error("expiry.failed", exc_info=failure)
+            log.error("task.failed", task=work.__name__, exc_info=failure)

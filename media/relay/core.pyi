@@ -289,6 +289,9 @@ class Relay:
         track was added. They count what arrives, whether or not somebody gets it. Of a track
         without simulcast: of each spatial layer that was seen, what it alone carries; its
         keyframes are the lowest one's."""
+    def silences_ms(self, peers: Sequence[int]) -> list[int]:
+        """How long ago an authentic packet last came from each peer; -1: never, or no such peer."""
+
     def audio_levels(self, tracks: Sequence[int]) -> list[int]:
         """The loudest level of each track since it was last asked for here, by its audio_level
         extension: 0 (full scale) to 127 dB below; 127 where nothing came, or is forwarded."""

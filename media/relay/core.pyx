@@ -675,6 +675,27 @@ cdef class Relay:
             "round_trip_us": copy.round_trip_us or -1,
         }
 
+    def silences_ms(self, peers):
+        cdef Shard *shard = self._here()
+        # Handles on the way in, the last signs on the way out.
+        cdef array.array values = array.array("Q", peers)
+        cdef uint64_t *value = values.data.as_ulonglongs
+        cdef Peer *found = NULL
+        cdef Py_ssize_t i
+        cdef Py_ssize_t count = len(values)
+        cdef int binding
+        with nogil:
+            control_lock(&shard.lock)
+            for i in range(count):
+                found = <Peer *>slots_get(&shard.peers, value[i])
+                value[i] = 0
+                if found == NULL:
+                    continue
+                for binding in range(found.binding_count):
+                    value[i] = max(value[i], <uint64_t>found.bindings[binding].seen_us)
+            unlock(&shard.lock)
+        return [_age_ms(seen_us) for seen_us in values]
+
     cdef object _copy_track(self, uint64_t track, Track *copy, Reception *receptions):
         """Reading one: itself, and what is known of each layer's SSRC."""
         cdef Shard *shard = self._here()

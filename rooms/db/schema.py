@@ -109,7 +109,6 @@ sessions: Final = Table(
     Column("title", Text, nullable=False),
     Column("starts_at", Instant, nullable=False),
     Column("ends_at", Instant, nullable=False),
-    Column("opens_at", Instant, nullable=False),
     Column("links_until", Instant, nullable=False),
     Column("max_participants", Integer, nullable=False),
     Column("waiting_room", Boolean, nullable=False),
@@ -121,6 +120,7 @@ sessions: Final = Table(
     Column("ended_cause", Text),
     Column("ended_by", Text),
     Column("duration_s", Integer),
+    Column("overlap_s", Integer),
     Column("confirmed_at", Instant),
     Column("receipt", Text),
     CheckConstraint("status IN ('scheduled', 'open', 'live', 'ended')", name="status"),
@@ -145,7 +145,7 @@ invitations: Final = Table(
     Column("role", Text, nullable=False),
     # None: a guest, who comes by a link.
     Column("user_id", ForeignKey("users.id"), index=True),
-    Column("admitted_at", Instant),
+    Column("admitted", Boolean, nullable=False),
     CheckConstraint("role IN ('therapist', 'client')", name="role"),
 )
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from media.errors import BadOffer, ConnectionClosed, StaleOffer
+from rooms.ports import Clock
 from rooms.vocabulary import Media, Quality
 from signaling.handlers import View
 from signaling.settings import Settings
@@ -62,20 +63,39 @@ class FakeSfu:
 
     port = 9
 
-    def __init__(self, news: MediaNews) -> None:
+    def __init__(self, news: MediaNews, clock: Clock) -> None:
         self._news = news
+        self._clock = clock
+        self._connected: set[tuple[str, str]] = set()
+        self._silent_since: dict[tuple[str, str], float] = {}
         self._members: dict[tuple[str, str], _Participant] = {}
         self.calls: list[tuple[object, ...]] = []
         self.closed = False
         self.breaks = False
 
     @classmethod
-    async def start(cls, _settings: Settings, _clock: object, news: MediaNews) -> Self:
-        return cls(news)
+    async def start(cls, _settings: Settings, clock: Clock, news: MediaNews) -> Self:
+        return cls(news, clock)
 
     def says(self, session: str, participant: str, media: Media) -> None:
         """Report a change of a participant's connection, as ICE and DTLS would bring about."""
+        if media == "connected":
+            self._connected.add((session, participant))
+        else:
+            self._connected.discard((session, participant))
         self._news.media_changed(session, participant, media)
+
+    def falls_silent(self, session: str, participant: str) -> None:
+        """From now on nothing comes from a participant."""
+        self._silent_since[session, participant] = self._clock.monotonic()
+
+    def heard(self, session: str) -> dict[str, float]:
+        now = self._clock.monotonic()
+        return {
+            participant: now - self._silent_since.get((of, participant), now)
+            for of, participant in self._connected
+            if of == session
+        }
 
     def watches(self, session: str, participant: str, *layers: str) -> None:
         """Report which layers of a participant's camera somebody watches."""
@@ -138,11 +158,13 @@ class FakeSfu:
 
     def remove_participant(self, session: str, participant: str) -> None:
         self._members.pop((session, participant), None)
+        self._connected.discard((session, participant))
         self.calls.append(("remove_participant", session, participant))
 
     def close_session(self, session: str) -> None:
         for key in [key for key in self._members if key[0] == session]:
             del self._members[key]
+            self._connected.discard(key)
         self.calls.append(("close_session", session))
 
     def stats(self) -> dict[str, int]:

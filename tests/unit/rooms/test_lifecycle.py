@@ -1,6 +1,7 @@
 """The pure life of a session, told as scenarios. Time is an argument."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 
@@ -10,8 +11,10 @@ from hypothesis import strategies as st
 
 from rooms import lifecycle
 from rooms.errors import (
+    NotConfirmable,
     NotInvited,
     NotJoined,
+    NotOpenYet,
     RoleForbidden,
     RoomFull,
     RoomsError,
@@ -20,7 +23,11 @@ from rooms.errors import (
 )
 from rooms.lifecycle import (
     GRACE,
+    OPENS_BEFORE,
+    OVERTIME,
+    Admitted,
     Change,
+    Closed,
     Ended,
     ForwardingSet,
     Invitation,
@@ -28,21 +35,21 @@ from rooms.lifecycle import (
     RoomChanged,
     Seat,
     Session,
-    SessionEnded,
 )
 from rooms.snapshot import room_state
-from rooms.vocabulary import ParticipantId, SessionId
+from rooms.vocabulary import ParticipantId, SessionId, UserId
 
 START = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
 THERAPIST = ParticipantId("therapist")
 CLIENT = ParticipantId("client")
 FRIEND = ParticipantId("friend")
+LENA = UserId("lena")
 SECOND = timedelta(seconds=1)
 
 
-def scheduled(max_participants: int = 12) -> Session:
+def scheduled(max_participants: int = 12, *, waiting_room: bool = False) -> Session:
     people = (
-        Invitation(THERAPIST, "Lena", "therapist"),
+        Invitation(THERAPIST, "Lena", "therapist", user=LENA),
         Invitation(CLIENT, "Maya", "client"),
         Invitation(FRIEND, "Noor", "client"),
     )
@@ -52,7 +59,9 @@ def scheduled(max_participants: int = 12) -> Session:
         starts_at=START,
         ends_at=START + timedelta(minutes=60),
         invitations=MappingProxyType({one.id: one for one in people}),
+        links_until=START + timedelta(hours=25),
         max_participants=max_participants,
+        waiting_room=waiting_room,
     )
 
 
@@ -64,6 +73,12 @@ def joined(session: Session, *people: ParticipantId, now: datetime = START) -> t
         session = change.session
         sessions.append(session)
     return tuple(sessions)
+
+
+def took_seat(session: Session, participant: ParticipantId, now: datetime) -> tuple[Change, Seat]:
+    change, seat = lifecycle.join(session, participant, now)
+    assert seat is not None
+    return change, seat
 
 
 def seat_of(session: Session, participant: ParticipantId) -> Seat:
@@ -117,7 +132,7 @@ def test_one_who_returns_within_the_grace_finds_its_state() -> None:
     seat = seat_of(session, CLIENT)
     session = lifecycle.set_state(session, seat, START, microphone=False, fullscreen=True).session
     session = lifecycle.lose_socket(session, seat, START).session
-    change, new_seat = lifecycle.join(session, CLIENT, START + GRACE - SECOND)
+    change, new_seat = took_seat(session, CLIENT, START + GRACE - SECOND)
     present = change.session.present[CLIENT]
     assert (present.microphone, present.fullscreen, present.media) == (False, True, "connected")
     assert present.socket_lost_at is None
@@ -139,7 +154,7 @@ def test_one_who_returns_after_the_grace_is_a_newcomer() -> None:
     session = lifecycle.set_state(session, seat, START, camera=False).session
     session = lifecycle.lose_socket(session, seat, START).session
     session = lifecycle.expire(session, START + GRACE).session
-    change, new_seat = lifecycle.join(session, CLIENT, START + GRACE)
+    change, new_seat = took_seat(session, CLIENT, START + GRACE)
     assert change.session.present[CLIENT].camera
     assert new_seat.incarnation > seat.incarnation
 
@@ -206,7 +221,7 @@ def test_the_therapist_ends_the_session_once_and_hears_the_same_answer_again() -
     later = START + timedelta(minutes=48, milliseconds=900)
     change = lifecycle.end(session, seat, later)
     ended = Ended("therapist", THERAPIST, "Lena", later, duration_s=48 * 60)
-    assert change.effects == (SessionEnded(ended),)
+    assert change.effects == (Closed(ended),)
     assert change.session.present == {}
     assert lifecycle.end(change.session, seat, later + SECOND) == Change(change.session)
 
@@ -245,9 +260,13 @@ def test_a_session_nobody_came_to_is_a_no_show() -> None:
     assert ended.cause == "no_show"
 
 
-def test_a_session_that_runs_late_does_not_time_out_under_those_in_it() -> None:
+def test_a_session_that_runs_late_times_out_under_those_in_it_after_the_overtime_only() -> None:
     session = live()
-    assert lifecycle.expire(session, session.ends_at + timedelta(hours=1)) == Change(session)
+    late = session.ends_at + OVERTIME
+    assert lifecycle.expire(session, late - SECOND) == Change(session)
+    ended = lifecycle.expire(session, late, overlap_s=3000).session.ended
+    assert ended is not None
+    assert (ended.cause, ended.overlap_s) == ("timeout", 3000)
 
 
 def test_the_last_one_to_vanish_after_the_booked_end_is_removed_before_the_session_ends() -> None:
@@ -255,7 +274,7 @@ def test_the_last_one_to_vanish_after_the_booked_end_is_removed_before_the_sessi
     late = session.ends_at + timedelta(minutes=5)
     session = lifecycle.lose_socket(session, seat_of(session, THERAPIST), late).session
     effects = lifecycle.expire(session, late + GRACE).effects
-    assert [type(effect) for effect in effects] == [ParticipantRemoved, RoomChanged, SessionEnded]
+    assert [type(effect) for effect in effects] == [ParticipantRemoved, RoomChanged, Closed]
 
 
 def test_a_full_room_refuses_a_newcomer_and_takes_back_one_of_its_own() -> None:
@@ -279,6 +298,7 @@ SEATED_COMMANDS: dict[str, Command] = {
     "lose_socket": lambda session, seat: lifecycle.lose_socket(session, seat, START),
     "set_state": lambda session, seat: lifecycle.set_state(session, seat, START, camera=False),
     "end": lambda session, seat: lifecycle.end(session, seat, START),
+    "admit": lambda session, seat: lifecycle.admit(session, seat, CLIENT),
 }
 
 
@@ -310,6 +330,113 @@ def test_nothing_revives_an_ended_session() -> None:
         lifecycle.join(over, CLIENT, START)
     assert lifecycle.media_changed(over, CLIENT, "connected", START) == Change(over)
     assert lifecycle.expire(over, START + timedelta(days=9)) == Change(over)
+
+
+def test_a_room_opens_a_quarter_of_an_hour_before_its_session() -> None:
+    early = START - OPENS_BEFORE - SECOND
+    with pytest.raises(NotOpenYet) as refused:
+        lifecycle.join(scheduled(), THERAPIST, early)
+    assert refused.value.opens_at == START - OPENS_BEFORE
+    assert joined(scheduled(), THERAPIST, now=early + SECOND)[-1].present
+
+
+def test_a_client_waits_until_a_therapist_admits_it_and_then_comes_and_goes() -> None:
+    session = joined(scheduled(waiting_room=True), THERAPIST)[-1]
+    change, seat = lifecycle.join(session, CLIENT, START)
+    assert (seat, change.session.waiting, change.effects) == (None, (CLIENT,), (RoomChanged(),))
+    assert [event.type for event in change.events] == ["participant.waiting"]
+    waits = change.session
+    assert lifecycle.join(waits, CLIENT, START) == (Change(waits), None)
+    change = lifecycle.admit(waits, seat_of(waits, THERAPIST), CLIENT)
+    assert change.effects == (Admitted(CLIENT), RoomChanged())
+    assert [event.type for event in change.events] == ["participant.admitted"]
+    assert change.session.waiting == ()
+    inside = joined(change.session, CLIENT)[-1]
+    left = lifecycle.leave(inside, seat_of(inside, CLIENT)).session
+    assert CLIENT in joined(left, CLIENT)[-1].present
+
+
+def test_a_therapist_does_not_wait_and_neither_does_anybody_without_a_waiting_room() -> None:
+    assert THERAPIST in joined(scheduled(waiting_room=True), THERAPIST)[-1].present
+    assert CLIENT in joined(scheduled(), CLIENT)[-1].present
+
+
+def test_admitting_again_or_one_who_does_not_wait_yet_is_remembered_once() -> None:
+    session = joined(scheduled(waiting_room=True), THERAPIST)[-1]
+    seat = seat_of(session, THERAPIST)
+    admitted = lifecycle.admit(session, seat, FRIEND).session
+    assert lifecycle.admit(admitted, seat, FRIEND) == Change(admitted)
+    assert FRIEND in joined(admitted, FRIEND)[-1].present
+
+
+def test_a_client_admits_nobody_and_nobody_admits_a_stranger() -> None:
+    session = live()
+    with pytest.raises(RoleForbidden):
+        lifecycle.admit(session, seat_of(session, CLIENT), FRIEND)
+    with pytest.raises(NotInvited):
+        lifecycle.admit(session, seat_of(session, THERAPIST), ParticipantId("stranger"))
+
+
+def test_one_who_waited_and_went_waits_no_more() -> None:
+    waits = lifecycle.join(scheduled(waiting_room=True), CLIENT, START)[0].session
+    gone = lifecycle.stop_waiting(waits, CLIENT)
+    assert (gone.session.waiting, gone.effects) == ((), (RoomChanged(),))
+    assert lifecycle.stop_waiting(gone.session, CLIENT) == Change(gone.session)
+
+
+def timed_out() -> Session:
+    session = live()
+    return lifecycle.expire(session, session.ends_at + OVERTIME).session
+
+
+def test_the_therapist_confirms_a_session_that_timed_out_once() -> None:
+    late = START + timedelta(days=1)
+    assert timed_out().confirmable
+    change = lifecycle.confirm(timed_out(), LENA, late)
+    ended = change.session.ended
+    assert ended is not None
+    assert (ended.cause, ended.confirmed_at) == ("timeout", late)
+    assert [event.type for event in change.events] == ["session.confirmed"]
+    assert not change.session.confirmable
+    assert lifecycle.confirm(change.session, LENA, late + SECOND) == Change(change.session)
+
+
+def test_nothing_is_confirmed_of_a_session_that_is_not_over_or_was_ended_or_never_live() -> None:
+    ended = lifecycle.end(live(), seat_of(live(), THERAPIST), START).session
+    nobody_came = lifecycle.expire(scheduled(), START + timedelta(hours=2)).session
+    for session in (live(), ended, nobody_came):
+        with pytest.raises(NotConfirmable):
+            lifecycle.confirm(session, LENA, START)
+
+
+def test_only_the_sessions_own_therapist_confirms_it() -> None:
+    session = replace(
+        timed_out(),
+        invitations=MappingProxyType(
+            {CLIENT: Invitation(CLIENT, "Maya", "client", user=UserId("maya"))}
+        ),
+    )
+    with pytest.raises(RoleForbidden):
+        lifecycle.confirm(session, UserId("maya"), START)
+    with pytest.raises(NotInvited):
+        lifecycle.confirm(timed_out(), UserId("somebody"), START)
+
+
+def test_an_admin_ends_a_session_from_outside_once() -> None:
+    change = lifecycle.end_by_admin(live(), START + SECOND)
+    ended = change.session.ended
+    assert ended is not None
+    assert (ended.cause, ended.ended_by) == ("admin", None)
+    assert lifecycle.end_by_admin(change.session, START) == Change(change.session)
+
+
+def test_every_change_that_is_stored_has_a_new_incarnation_and_far_newer_versions() -> None:
+    session = joined(scheduled(), THERAPIST)[-1]
+    muted = lifecycle.set_state(session, seat_of(session, THERAPIST), START, camera=False).session
+    assert muted.incarnation == session.incarnation
+    left = lifecycle.leave(muted, seat_of(muted, THERAPIST)).session
+    assert left.incarnation == session.incarnation + 1
+    assert left.version >= lifecycle.first_version(left.incarnation) > muted.version
 
 
 COMMANDS = st.sampled_from(
@@ -346,7 +473,7 @@ def test_versions_only_grow_and_any_visible_change_has_a_new_one(
         assert session.version >= before.version
         if room_state(session) != room_state(before):
             assert session.version > before.version
-        assert session.last_incarnation >= before.last_incarnation
+        assert session.incarnation >= before.incarnation
         assert len(session.present) <= session.max_participants
         assert session.speaker is None or session.speaker in session.present
         if before.ended is not None:

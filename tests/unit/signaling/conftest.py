@@ -15,6 +15,6 @@ async def server(tmp_path: Path) -> AsyncIterator[Server]:
 
 
 @pytest.fixture
-def booking(server: Server) -> Booking:
+async def booking(server: Server) -> Booking:
     """A session of Lena, the therapist, and Maya."""
-    return server.session()
+    return await server.session()

@@ -15,6 +15,7 @@ from aiohttp import web
 from pydantic import SecretStr
 
 from rooms.lifecycle import Invitation, Session
+from rooms.service import Person
 from rooms.vocabulary import Role
 from signaling.server import listen
 from signaling.settings import Settings
@@ -44,10 +45,20 @@ class Server:
     def url(self) -> str:
         return self.settings.url
 
-    def session(self, people: Sequence[tuple[str, Role]] = COUPLE) -> "Booking":
-        """A session that starts now, made by the service itself."""
-        session = self.plumm.rooms.create(
-            people, title="Session", starts_at=self.clock.now(), length=timedelta(minutes=60)
+    async def session(
+        self,
+        people: Sequence[tuple[str, Role]] = COUPLE,
+        *,
+        starts_in: timedelta = timedelta(0),
+        waiting_room: bool = False,
+    ) -> "Booking":
+        """A session made by the service itself; it starts now."""
+        session = await self.plumm.rooms.create(
+            [Person(name, role) for name, role in people],
+            title="Session",
+            starts_at=self.clock.now() + starts_in,
+            length=timedelta(minutes=60),
+            waiting_room=waiting_room,
         )
         return Booking(self, session)
 

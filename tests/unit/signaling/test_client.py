@@ -19,7 +19,7 @@ from tests.support.server import PLUMM
 from tests.unit.signaling.harness import SECRET, Booking
 
 ENDED = {"error": error_body(Refused("session.ended"))}
-FULL = {"error": error_body(Refused("server.busy"))}
+FULL = {"error": error_body(Refused("storage.unavailable"))}
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,9 +131,9 @@ async def demo_partner(server: TestServer, tmp_path: Path) -> tuple[int | None, 
     [
         (HTML, HTML, 1, "no Plumm server answers at"),
         (HTML, Answer(201, {"session_id": "s1"}), 1, "no Plumm server answers at"),
-        (HTML, Answer(503, FULL), 1, "the server refused: The server has all the sessions"),
+        (HTML, Answer(503, FULL), 1, "the server refused: This could not be stored"),
         (HTML, None, 1, "the partner could not stay: no Plumm server answers at"),
-        (Answer(503, FULL), None, 1, "the partner could not stay: The server has all"),
+        (Answer(503, FULL), None, 1, "the partner could not stay: This could not be stored"),
         (Answer(410, ENDED), None, 0, "The partner is in the room"),
     ],
 )

@@ -6,8 +6,10 @@ from typing import Any, cast
 
 import pytest
 
+from rooms.db.engine import Database
+from rooms.hooks import Hooks
 from rooms.lifecycle import Session
-from rooms.service import SessionService
+from rooms.service import Person, SessionService
 from signaling.handlers import Event, Services, join
 from signaling.hub import Hub
 from signaling.link import Link, SendQueue
@@ -25,14 +27,16 @@ from tests.unit.signaling.harness import COUPLE, SECRET
 class World:
     """A hub whose `room:join` waits until it is let go."""
 
-    def __init__(self) -> None:
+    def __init__(self, database: Database) -> None:
         self.go_on = asyncio.Event()
         self.clock = FakeClock()
         self.members = Members()
         self.tokens = Tokens(SECRET, self.clock)
         news = MediaNews(self.members)
-        sfu = FakeSfu(news)
-        self.rooms = news.rooms = SessionService(self.clock, sfu, self.members, 12)
+        sfu = FakeSfu(news, self.clock)
+        self.rooms = news.rooms = SessionService(
+            self.clock, database, Hooks(), sfu, self.members, NoNotary(), max_participants=12
+        )
         services = Services(self.rooms, sfu, self.members, self.clock, IceServers((), ""))
         events = {"room:join": Event(Nothing, self._slow_join)}
         self.hub = Hub(services, self.tokens, Metrics(), events)
@@ -43,9 +47,12 @@ class World:
         await self.go_on.wait()
         return await join(services, connection, nothing)
 
-    def session(self) -> Session:
-        return self.rooms.create(
-            COUPLE, title="Session", starts_at=self.clock.now(), length=timedelta(minutes=60)
+    async def session(self) -> Session:
+        return await self.rooms.create(
+            [Person(name, role) for name, role in COUPLE],
+            title="Session",
+            starts_at=self.clock.now(),
+            length=timedelta(minutes=60),
         )
 
     async def admitted(self, session: Session) -> Link:
@@ -57,6 +64,13 @@ class World:
         return link
 
 
+class NoNotary:
+    """Nothing ends here."""
+
+    def receipt(self, _session: Session, _attendance: object) -> str:
+        raise NotImplementedError
+
+
 class NoTransport:
     """A connection that is closed already."""
 
@@ -65,28 +79,29 @@ class NoTransport:
 
 
 @pytest.fixture
-async def world() -> World:
-    return World()
+async def world(database: Database) -> World:
+    return World(database)
 
 
 async def test_a_socket_gone_while_its_join_runs_leaves_a_place_that_expires(world: World) -> None:
-    session = world.session()
+    session = await world.session()
     link = await world.admitted(session)
     answering = asyncio.create_task(world.hub.answer(link, "room:join", ({},)))
     await asyncio.sleep(0)
     world.hub.gone(link)
     world.go_on.set()
     await answering
-    (present,) = world.rooms.session(session.id).present.values()
+    await world.rooms.settle()
+    (present,) = (await world.rooms.session(session.id)).present.values()
     assert present.socket_lost_at == world.clock.now()
     assert world.members.connected(session.id) == 0
     world.clock.advance(30)
-    world.rooms.expire()
-    assert world.rooms.session(session.id).present == {}
+    await world.rooms.expire()
+    assert (await world.rooms.session(session.id)).present == {}
 
 
 async def test_a_cancelled_handler_is_not_answered_as_if_it_had_failed(world: World) -> None:
-    link = await world.admitted(world.session())
+    link = await world.admitted(await world.session())
     answering = asyncio.create_task(world.hub.answer(link, "room:join", ({},)))
     await asyncio.sleep(0)
     answering.cancel()

@@ -48,8 +48,8 @@ async def test_those_in_the_room_are_told_of_a_newcomer_and_asked_for_sections(
 async def test_one_who_only_connected_is_told_nothing_of_the_room(booking: Booking) -> None:
     waiting = await booking.connect("Maya")
     therapist = await booking.join("Lena")
-    await therapist.done("state:set", {"camera": False})
-    await eventually(lambda: therapist.last("room:state")["version"] == 2)
+    version = (await therapist.done("state:set", {"camera": False}))["version"]
+    await eventually(lambda: therapist.last("room:state")["version"] == version)
     assert waiting.told == []
 
 
@@ -90,7 +90,7 @@ async def test_one_who_rejoins_within_the_grace_finds_its_state(booking: Booking
     await client.drop()
     await eventually(lambda: connections(therapist)["Maya"] == "reconnecting")
     booking.server.clock.advance(GRACE.total_seconds() - 1)
-    booking.server.plumm.rooms.expire()
+    await booking.server.plumm.rooms.expire()
     maya = (await booking.join("Maya")).welcome["state"]["participants"][1]
     assert (maya["microphone"], maya["fullscreen"]) == (False, True)
     assert maya["connection"] == "connected"
@@ -233,8 +233,8 @@ async def test_speaker_and_quality_are_part_of_the_rooms_state(booking: Booking)
 async def test_versions_are_told_in_order(booking: Booking) -> None:
     therapist, client = await booking.join("Lena"), await booking.join("Maya")
     for switched in (False, True) * 8:
-        await client.done("state:set", {"camera": switched})
-    await eventually(lambda: therapist.last("room:state")["version"] == 18)
+        version = (await client.done("state:set", {"camera": switched}))["version"]
+    await eventually(lambda: therapist.last("room:state")["version"] == version)
     versions = [payload["version"] for name, payload in therapist.told if name == "room:state"]
     assert versions == sorted(versions)
 
@@ -271,6 +271,6 @@ async def test_a_client_that_vanishes_while_it_is_answered_leaves_no_ghost(
     await asyncio.gather(*(socket.send('421["room:join",{}]') for socket in sockets))
     await asyncio.gather(*(socket.abort() for socket in sockets))
     await eventually(lambda: booking.server.counted("sockets") == 0)
-    present = booking.server.plumm.rooms.session(booking.session.id).present
+    present = (await booking.server.plumm.rooms.session(booking.session.id)).present
     assert all(one.socket_lost_at is not None for one in present.values())
     assert booking.server.plumm.members.connected(booking.session.id) == 0

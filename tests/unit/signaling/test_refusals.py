@@ -2,13 +2,17 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 import socketio
+from sqlalchemy import insert, text
 from structlog.testing import capture_logs
 
-from rooms.service import MAX_SESSIONS
-from rooms.vocabulary import Role, SessionId
+from rooms.db.schema import users
+from rooms.errors import NotConfirmable
+from rooms.service import Person
+from rooms.vocabulary import Role, SessionId, UserId
 from signaling.errors import ERRORS
 from signaling.handlers import CLIENT_EVENTS
 from signaling.hub import PATIENCE
@@ -91,7 +95,7 @@ async def _(booking: Booking) -> str:
 @provokes("room.full")
 async def _(booking: Booking) -> str:
     crowd: list[tuple[str, Role]] = [(f"client {n}", "client") for n in range(13)]
-    crowded = booking.server.session(crowd)
+    crowded = await booking.server.session(crowd)
     for name, _ in crowd[:12]:
         await crowded.join(name)
     thirteenth = await crowded.connect("client 12")
@@ -157,18 +161,49 @@ async def _(booking: Booking) -> str:
     return code
 
 
-@provokes("server.busy")
+@provokes("session.not_open")
 async def _(booking: Booking) -> str:
-    server = booking.server
-    for _ in range(MAX_SESSIONS - 1):
-        server.session()
-    response = await server.http.post(
-        f"{server.url}/api/sessions",
-        json={"therapist": "Lena", "client": "Maya"},
-        headers={"Authorization": f"Bearer {server.plumm.tokens.admin()}"},
+    early = await booking.server.session(starts_in=timedelta(minutes=16))
+    with pytest.raises(socketio.exceptions.ConnectionError):
+        await early.join("Lena")
+    refusal = booking.server.sockets[-1].refusal["data"]
+    assert refusal["opens_at"] == "2026-11-22T10:01:00Z"
+    return str(refusal["code"])
+
+
+@provokes("session.not_confirmable")
+async def _(booking: Booking) -> str:
+    plumm, lena = booking.server.plumm, UserId("lena")
+    async with plumm.database.transaction() as connection:
+        await connection.execute(
+            insert(users).values(
+                id=lena,
+                email="lena@example.org",
+                name="Lena",
+                role="therapist",
+                created_at=booking.server.clock.now(),
+            )
+        )
+    session = await plumm.rooms.create(
+        [Person("Lena", "therapist", lena)],
+        title="Session",
+        starts_at=booking.server.clock.now(),
+        length=timedelta(minutes=60),
     )
-    assert response.status == 503
-    return str((await response.json())["error"]["code"])
+    with pytest.raises(NotConfirmable) as refused:
+        await plumm.rooms.confirm(session.id, lena)
+    return refused.value.code
+
+
+@provokes("storage.unavailable")
+async def _(booking: Booking) -> str:
+    client = await booking.join("Maya")
+    async with booking.server.plumm.database.transaction() as connection:
+        await connection.execute(text("DROP TABLE deliveries"))
+        await connection.execute(text("ALTER TABLE events RENAME TO elsewhere"))
+    code = await client.refused("room:leave", {})
+    await client.done("room:sync", {})  # it is in the room as before
+    return code
 
 
 @provokes("rtc.bad_offer")
@@ -279,7 +314,7 @@ async def test_a_token_of_another_role_than_the_invitation_is_refused(booking: B
 
 async def test_a_token_for_someone_of_another_session_is_refused(booking: Booking) -> None:
     stranger = replace(
-        booking.grant("Maya"), participant=booking.server.session().person("Maya").id
+        booking.grant("Maya"), participant=(await booking.server.session()).person("Maya").id
     )
     token = booking.server.plumm.tokens.join(stranger)
     assert await refused_socket(booking, token) == "token.invalid"
@@ -287,7 +322,7 @@ async def test_a_token_for_someone_of_another_session_is_refused(booking: Bookin
 
 async def test_a_refused_event_changes_nothing_and_is_counted(booking: Booking) -> None:
     client = await booking.join("Maya")
-    before = booking.server.plumm.rooms.session(booking.session.id)
+    before = await booking.server.plumm.rooms.session(booking.session.id)
     calls = list(booking.server.sfu.calls)
     for event, payload in (
         ("session:end", {}),
@@ -298,7 +333,7 @@ async def test_a_refused_event_changes_nothing_and_is_counted(booking: Booking) 
         ("room:leave", {"really": True}),
     ):
         await client.refused(event, payload)
-    assert booking.server.plumm.rooms.session(booking.session.id) == before
+    assert (await booking.server.plumm.rooms.session(booking.session.id)) == before
     assert booking.server.sfu.calls == calls
     assert (
         booking.server.counted("events_total", event="state:set", outcome="message.malformed") == 2
@@ -329,6 +364,7 @@ ROLES = {"therapist": "Lena", "client": "Maya"}
 OUTCOMES: dict[tuple[str, str], tuple[str, str, str]] = {
     ("therapist", "room:join"): ("ok", "ok", "session.ended"),
     ("therapist", "room:leave"): ("room.not_joined", "ok", "session.ended"),
+    ("therapist", "room:admit"): ("room.not_joined", "ok", "session.ended"),
     ("therapist", "room:sync"): ("room.not_joined", "ok", "session.ended"),
     ("therapist", "rtc:offer"): ("room.not_joined", "ok", "session.ended"),
     ("therapist", "rtc:view"): ("room.not_joined", "ok", "session.ended"),
@@ -336,6 +372,7 @@ OUTCOMES: dict[tuple[str, str], tuple[str, str, str]] = {
     ("therapist", "session:end"): ("room.not_joined", "ok", "ok"),
     ("client", "room:join"): ("ok", "ok", "session.ended"),
     ("client", "room:leave"): ("room.not_joined", "ok", "session.ended"),
+    ("client", "room:admit"): ("room.not_joined", "role.forbidden", "session.ended"),
     ("client", "room:sync"): ("room.not_joined", "ok", "session.ended"),
     ("client", "rtc:offer"): ("room.not_joined", "ok", "session.ended"),
     ("client", "rtc:view"): ("room.not_joined", "ok", "session.ended"),
@@ -357,19 +394,19 @@ def test_the_matrix_covers_every_role_and_event() -> None:
 async def test_each_role_may_do_each_event_in_each_state_or_is_told_why_not(
     booking: Booking, role: str, event: str
 ) -> None:
-    payload = PAYLOADS.get(event, {})
-
-    async def outcome(client: Client) -> str:
+    async def outcome(client: Client, maya: str) -> str:
+        payload = {"participant_id": maya} if event == "room:admit" else PAYLOADS.get(event, {})
         ack = await client.ask(event, payload)
         return "ok" if ack["ok"] else str(ack["error"]["code"])
 
-    before_join = await outcome(await booking.connect(ROLES[role]))
-    after_join = await outcome(await booking.join(ROLES[role]))
-    over = booking.server.session()
+    maya = booking.person("Maya").id
+    before_join = await outcome(await booking.connect(ROLES[role]), maya)
+    after_join = await outcome(await booking.join(ROLES[role]), maya)
+    over = await booking.server.session()
     therapist = await over.join("Lena")
     client = therapist if role == "therapist" else await over.join("Maya")
     await therapist.done("session:end", {})
-    after_end = await outcome(client)
+    after_end = await outcome(client, over.person("Maya").id)
     assert (before_join, after_join, after_end) == OUTCOMES[role, event]
 
 

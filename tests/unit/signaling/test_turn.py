@@ -60,7 +60,7 @@ async def test_joining_hands_them_out_and_joining_again_renews_them(tmp_path: Pa
     async with running_server(
         tmp_path, turn_urls=("stun:stun.test", *TURN), turn_secret=SecretStr("north")
     ) as server:
-        booking = server.session()
+        booking = await server.session()
         stun, turn = (await booking.join("Maya")).welcome["ice_servers"]
         assert stun == {"urls": ["stun:stun.test"]}
         assert turn["urls"] == list(TURN)

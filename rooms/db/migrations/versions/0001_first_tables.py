@@ -59,7 +59,6 @@ def upgrade() -> None:
         sa.Column("title", sa.Text(), nullable=False),
         sa.Column("starts_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("ends_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("opens_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("links_until", sa.DateTime(timezone=True), nullable=False),
         sa.Column("max_participants", sa.Integer(), nullable=False),
         sa.Column("waiting_room", sa.Boolean(), nullable=False),
@@ -70,6 +69,7 @@ def upgrade() -> None:
         sa.Column("ended_cause", sa.Text(), nullable=True),
         sa.Column("ended_by", sa.Text(), nullable=True),
         sa.Column("duration_s", sa.Integer(), nullable=True),
+        sa.Column("overlap_s", sa.Integer(), nullable=True),
         sa.Column("confirmed_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("receipt", sa.Text(), nullable=True),
         sa.CheckConstraint(
@@ -149,7 +149,7 @@ def upgrade() -> None:
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("role", sa.Text(), nullable=False),
         sa.Column("user_id", sa.Text(), nullable=True),
-        sa.Column("admitted_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("admitted", sa.Boolean(), nullable=False),
         sa.CheckConstraint("role IN ('therapist', 'client')", name=op.f("ck_invitations_role")),
         sa.ForeignKeyConstraint(
             ["session_id"],
