@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
-    from rooms.lifecycle import Ended
+    from rooms.session import Ended
 
 
 class RoomsError(Exception):

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Protocol
 
 from rooms.attendance import Interval
-from rooms.lifecycle import Ended, Session
+from rooms.session import Ended, Session
 from rooms.snapshot import RoomState
 from rooms.vocabulary import ParticipantId, SessionId
 

@@ -25,9 +25,10 @@ from rooms.errors import RoomsError, SessionUnknown
 from rooms.events import SessionScheduled
 from rooms.failpoints import failpoint
 from rooms.hooks import Hooks
-from rooms.lifecycle import (
+from rooms.lifecycle import OVERTIME
+from rooms.ports import Audience, Clock, MediaPlane, Notary
+from rooms.session import (
     LINKS_OUTLIVE_SESSION,
-    OVERTIME,
     Admitted,
     Change,
     Closed,
@@ -39,7 +40,6 @@ from rooms.lifecycle import (
     Seat,
     Session,
 )
-from rooms.ports import Audience, Clock, MediaPlane, Notary
 from rooms.snapshot import RoomState, room_state
 from rooms.vocabulary import Media, ParticipantId, Quality, Role, SessionId, UserId
 

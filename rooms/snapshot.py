@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, TypeAlias
 
-from rooms.lifecycle import Invitation, Presence, Session
+from rooms.session import Invitation, Presence, Session
 from rooms.vocabulary import ParticipantId, Quality, Role
 
 Connection: TypeAlias = Literal["connecting", "connected", "reconnecting"]

@@ -14,7 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rooms.attendance import Interval
 from rooms.db.schema import attendance, invitations, sessions
-from rooms.lifecycle import GRACE, Ended, Invitation, Session, first_version
+from rooms.lifecycle import GRACE, first_version
+from rooms.session import Ended, Invitation, Session
 from rooms.vocabulary import ParticipantId, SessionId, UserId
 
 _INSERT_OR_UPDATE: Final[Mapping[str, Any]] = {

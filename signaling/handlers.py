@@ -12,9 +12,9 @@ import structlog
 
 from rooms.db.engine import StorageFailed
 from rooms.errors import NotJoined
-from rooms.lifecycle import Seat
 from rooms.ports import Clock
 from rooms.service import SessionService
+from rooms.session import Seat
 from rooms.vocabulary import ParticipantId
 from signaling.members import Connection, Members
 from signaling.protocol import (

@@ -11,14 +11,14 @@ import structlog
 from aiohttp import web
 
 from rooms.errors import RoomsError
-from rooms.lifecycle import LINKS_OUTLIVE_SESSION, Session
 from rooms.ports import Clock
 from rooms.service import Person, SessionService
-from rooms.vocabulary import ParticipantId
+from rooms.session import LINKS_OUTLIVE_SESSION, Session
+from rooms.vocabulary import ParticipantId, SessionId
 from signaling.admission import as_refused, check_invited
 from signaling.errors import ERRORS, Refused, error_body
 from signaling.metrics import CONTENT_TYPE, Metrics
-from signaling.protocol import MAX_MESSAGE_BYTES, PayloadType, SessionRequest
+from signaling.protocol import MAX_MESSAGE_BYTES, EndedSaid, PayloadType, SessionRequest, said
 from signaling.rate import TokenBucket, TokenBuckets
 from signaling.tokens import JOIN_TOKEN_LIFETIME, Grant, Tokens
 
@@ -65,6 +65,7 @@ class Api:
         app.router.add_get("/metrics", self.exposition)
         app.router.add_post("/api/join-token", self.join_token)
         app.router.add_post("/api/sessions", self.create_session)
+        app.router.add_post("/api/sessions/{session}/end", self.end_session)
         if self.demo_sessions:
             app.router.add_post("/api/demo", self.create_demo)
 
@@ -90,6 +91,12 @@ class Api:
         self.tokens.check_admin(_bearer(request))
         return await self._created(_SESSION_REQUEST.read(await _json(request)))
 
+    async def end_session(self, request: web.Request) -> web.Response:
+        """End a session from outside, for whoever has the admin token; again says the same."""
+        self.tokens.check_admin(_bearer(request))
+        session = SessionId(request.match_info["session"])
+        return web.json_response(said(EndedSaid, await self.rooms.end_by_admin(session)))
+
     async def create_demo(self, request: web.Request) -> web.Response:
         """The same with made-up names, for the button on the home page."""
         origin = request.headers.get("Origin")
@@ -108,9 +115,10 @@ class Api:
                 *(Person(client, "client") for client in (wanted.client, *wanted.others)),
             ],
             title=wanted.title,
-            starts_at=self.clock.now(),
+            starts_at=wanted.starts_at or self.clock.now(),
             length=timedelta(minutes=wanted.minutes),
             links_outlive=links_outlive,
+            waiting_room=wanted.waiting_room,
         )
         log.info("session.created", session=session.id)
         therapist, client, *others = (self._link(session, one) for one in session.invitations)

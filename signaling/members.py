@@ -12,7 +12,7 @@ from typing import Final
 
 import structlog
 
-from rooms.lifecycle import Ended, Seat
+from rooms.session import Ended, Seat
 from rooms.snapshot import RoomState
 from rooms.vocabulary import ParticipantId, SessionId
 from signaling.link import Link, event_frame

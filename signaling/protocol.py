@@ -10,9 +10,12 @@ from datetime import datetime
 from typing import Annotated, Any, Final, Generic, Literal, TypeAlias, TypeVar
 
 from pydantic import (
+    AwareDatetime,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
+    Strict,
     StringConstraints,
     TypeAdapter,
     ValidationError,
@@ -93,14 +96,30 @@ class ViewChange(_Payload):
 _Name: TypeAlias = Annotated[str, StringConstraints(min_length=1, max_length=80)]
 
 
+def _is_text(value: object) -> object:
+    """Numbers would be taken for seconds since 1970."""
+    if not isinstance(value, str):
+        raise ValueError("an instant is text")
+    return value
+
+
+# ISO 8601 with its zone.
+_Instant: TypeAlias = Annotated[AwareDatetime, Strict(False), BeforeValidator(_is_text)]
+
+
 class SessionRequest(_Payload):
-    """`POST /api/sessions`. others: further clients of the same session (a couple, a family)."""
+    """`POST /api/sessions`. others: further clients of the same session (a couple, a family).
+
+    starts_at: None for now. waiting_room: clients wait until a therapist lets them in.
+    """
 
     therapist: _Name
     client: _Name
     others: Annotated[list[_Name], Field(max_length=30)] = []
     minutes: Annotated[int, Field(ge=5, le=480)] = 60
     title: Annotated[str, StringConstraints(min_length=1, max_length=120)] = "Session"
+    starts_at: _Instant | None = None
+    waiting_room: bool = False
 
 
 P = TypeVar("P")

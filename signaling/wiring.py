@@ -16,10 +16,10 @@ from rooms.clock import SystemClock
 from rooms.db.engine import Database, StorageFailed
 from rooms.db.migrate import check, migrate
 from rooms.hooks import Hooks
-from rooms.lifecycle import Session
 from rooms.outbox import Dispatcher
 from rooms.ports import Clock, MediaPlane
 from rooms.service import SessionService
+from rooms.session import Session
 from rooms.vocabulary import Media, ParticipantId, Quality, SessionId
 from signaling.handlers import Negotiator, Services
 from signaling.http import Api, application

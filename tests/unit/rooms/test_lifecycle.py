@@ -21,10 +21,9 @@ from rooms.errors import (
     SeatReplaced,
     SessionOver,
 )
-from rooms.lifecycle import (
-    GRACE,
+from rooms.lifecycle import GRACE, OVERTIME
+from rooms.session import (
     OPENS_BEFORE,
-    OVERTIME,
     Admitted,
     Change,
     Closed,

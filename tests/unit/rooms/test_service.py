@@ -14,8 +14,9 @@ from rooms.db.schema import events, sessions, users
 from rooms.errors import SeatReplaced, SessionOver, SessionUnknown
 from rooms.events import SessionEnded
 from rooms.hooks import Hooks
-from rooms.lifecycle import GRACE, Ended, Seat, Session
+from rooms.lifecycle import GRACE
 from rooms.service import Person, SessionService
+from rooms.session import Ended, Seat, Session
 from rooms.snapshot import RoomState
 from rooms.vocabulary import ParticipantId, SessionId, UserId
 from tests.support.fake_clock import FakeClock

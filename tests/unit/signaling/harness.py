@@ -14,8 +14,8 @@ import socketio
 from aiohttp import web
 from pydantic import SecretStr
 
-from rooms.lifecycle import Invitation, Session
 from rooms.service import Person
+from rooms.session import Invitation, Session
 from rooms.vocabulary import Role
 from signaling.server import listen
 from signaling.settings import Settings

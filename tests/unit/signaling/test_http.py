@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,14 @@ import pytest
 from aiohttp import ClientResponse, web
 from aiohttp.test_utils import TestClient, TestServer
 
+from rooms.vocabulary import SessionId
 from signaling.http import (
     _DEMOS_BURST,
     _JOIN_TOKENS_BURST,
 )
 from signaling.pages import add_pages
 from signaling.protocol import MAX_MESSAGE_BYTES
+from tests.support.eventually import eventually
 from tests.unit.signaling.harness import Booking, Client, Json, Server, running_server
 
 
@@ -295,3 +298,38 @@ async def test_without_a_build_the_pages_say_what_to_run(tmp_path: Path) -> None
             page = await client.get(path)
             assert page.status == 503
             assert "make build" in await page.text()
+
+
+async def test_a_session_may_be_booked_for_later_with_a_waiting_room(server: Server) -> None:
+    wanted = {
+        "therapist": "Lena",
+        "client": "Maya",
+        "starts_at": "2026-11-22T12:00:00+01:00",
+        "waiting_room": True,
+    }
+    response = await post(server, "/api/sessions", server.plumm.tokens.admin(), json=wanted)
+    made = await response.json()
+    session = await server.plumm.rooms.session(SessionId(made["session_id"]))
+    assert session.starts_at == server.clock.now() + timedelta(hours=1)
+    assert session.waiting_room
+
+
+@pytest.mark.parametrize("starts_at", ["2026-11-22T12:00:00", "soon", 7, ""])
+async def test_a_start_that_is_no_instant_is_refused(server: Server, starts_at: object) -> None:
+    wanted = {"therapist": "Lena", "client": "Maya", "starts_at": starts_at}
+    response = await post(server, "/api/sessions", server.plumm.tokens.admin(), json=wanted)
+    assert (response.status, await code_of(response)) == (400, "message.malformed")
+
+
+async def test_an_admin_ends_a_session_for_everyone_once(booking: Booking) -> None:
+    server, path = booking.server, f"/api/sessions/{booking.id}/end"
+    therapist = await booking.join("Lena")
+    assert (await post(server, path, booking.link_token("Lena"))).status == 401
+    ended = await (await post(server, path, server.plumm.tokens.admin())).json()
+    assert (ended["cause"], ended["ended_by"]) == ("admin", None)
+    await eventually(therapist.is_closed)
+    assert therapist.last("session:ended") == ended
+    server.clock.advance(1)
+    assert await (await post(server, path, server.plumm.tokens.admin())).json() == ended
+    unknown = await post(server, "/api/sessions/nothing/end", server.plumm.tokens.admin())
+    assert (unknown.status, await code_of(unknown)) == (404, "session.unknown")

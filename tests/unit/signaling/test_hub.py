@@ -8,8 +8,8 @@ import pytest
 
 from rooms.db.engine import Database
 from rooms.hooks import Hooks
-from rooms.lifecycle import Session
 from rooms.service import Person, SessionService
+from rooms.session import Session
 from signaling.handlers import Event, Services, join
 from signaling.hub import Hub
 from signaling.link import Link, SendQueue
