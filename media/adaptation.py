@@ -1,9 +1,9 @@
 """Gives each viewer what its downlink carries: looks five times a second, and acts.
 
 Owned by the Sfu, on the event loop. `media.bandwidth` says what a downlink carries,
-`media.allocation` which layers that is; here both are fed from the relay's figures, and what
-they decide is told to the relay, to publishers (layers nobody watches rest) and to viewers
-(pictures that are paused).
+`media.allocation` which layers that is, `media.playout` how long pictures wait for what is lost;
+here they are fed from the relay's figures, and what they decide is told to the relay, to
+publishers (layers nobody watches rest) and to viewers (pictures that are paused).
 """
 
 import asyncio
@@ -21,6 +21,7 @@ from media.allocation import PICTURES_FROM, Division, Layer, Picture
 from media.bandwidth import Estimator
 from media.news import Layers, Listener, TrackLayers
 from media.participant import Participant, Session
+from media.playout import Leg, is_news
 from media.relay import Relay, RelayError
 from media.seats import Source
 
@@ -43,7 +44,8 @@ _SMOOTHING: Final = 0.2
 # Frames come 33 ms apart, in the dark 100 ms. A layer that was asked for gets its time.
 _DEAD_MS: Final = 500
 _WAKES_WITHIN_S: Final = 3.0
-_SOUND: Final = 60_000.0
+# With each frame sent twice (RED).
+_SOUND: Final = 85_000.0
 # A cap is told anew when it is another by so much; the publisher's own headers are not in it.
 _CAP: Final = 0.9
 _CAP_CHANGE: Final = 0.05
@@ -67,6 +69,8 @@ class _Track:
     alive: list[bool] = field(default_factory=list)
     watched: set[int] | None = None  # None: the publisher was told nothing yet and sends all
     asked_at: dict[int, float] = field(default_factory=dict)
+    leg: Leg = field(default_factory=Leg)
+    wait_ms: int = 0  # for what is lost before it is here
     _bytes: list[int] = field(default_factory=list)
     _at: float = 0.0
 
@@ -123,7 +127,9 @@ class _Line:
 
     estimator: Estimator = field(default_factory=Estimator)
     division: Division = field(default_factory=Division)
+    leg: Leg = field(default_factory=Leg)
     granted: dict[int, int] = field(default_factory=dict)  # subscription -> layer at the relay
+    delayed: dict[int, int] = field(default_factory=dict)  # subscription -> ms at the relay
     stopped_at: float = float("-inf")
 
 
@@ -195,6 +201,7 @@ class Adaptation:
                 known = tracks.get(track)
                 made = known if known is not None and known.rids == rids else _Track(rids)
                 made.measure(self._relay, track, now)
+                made.wait_ms = self._wait(member, track, made.leg, now)
                 self._tracks[track] = made
                 watched[track] = set()
         for viewer in members.values():
@@ -219,7 +226,9 @@ class Adaptation:
         assert viewer.peer is not None
         handle = viewer.peer.handle
         shown = dict(self._shown(viewer, members))
-        estimate = line.estimator.observe(now, self._relay.downlink(handle))
+        downlink = self._relay.downlink(handle)
+        estimate = line.estimator.observe(now, downlink)
+        wait_ms = line.leg.observe(now, downlink.lost_packets, downlink.round_trip_us)
         sound = _SOUND * max(1, min(3, len(members) - 1))
         pictures = [
             Picture(
@@ -234,6 +243,7 @@ class Adaptation:
         levels = line.division.divide(now, estimate, sound, pictures)
         for slot, (track, _, _) in shown.items():
             self._apply(line, slot, track, levels[slot], watched[track], now)
+            self._delay(line, slot, wait_ms + self._tracks[track].wait_ms)
         wanted = sound + sum(
             max(
                 each.layers[each.target].rate,
@@ -243,6 +253,7 @@ class Adaptation:
             if each.target >= 0
         )
         line.granted = {slot: layer for slot, layer in line.granted.items() if slot in shown}
+        line.delayed = {slot: ms for slot, ms in line.delayed.items() if slot in shown}
         cluster = line.estimator.probe(now, wanted)
         if cluster is not None:
             self._relay.probe(handle, cluster.bits_per_second, cluster.duration_ms)
@@ -303,7 +314,17 @@ class Adaptation:
             return True
         return False
 
+    def _delay(self, line: _Line, slot: int, wait_ms: int) -> None:
+        if is_news(line.delayed.get(slot, 0), wait_ms):
+            self._relay.set_playout_delay(slot, wait_ms)
+            line.delayed[slot] = wait_ms
+
     # Publishers
+
+    def _wait(self, member: Participant, track: int, leg: Leg, now: float) -> int:
+        assert member.peer is not None
+        round_trip_us = self._relay.downlink(member.peer.handle).round_trip_us
+        return leg.observe(now, self._relay.track_stats(track)["recovered"], round_trip_us)
 
     def _tell_publisher(
         self, session: str, member: Participant, watched: Mapping[int, set[int]], now: float

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from media.codec import Codec
+from media.codec import Codec, Family
 from media.offer import EXTENSIONS, Direction, Extension, Offer, OfferedCodec, OfferedSection
 
 _URIS = {name: uri for uri, name in EXTENSIONS.items()}
@@ -22,7 +22,10 @@ _URIS = {name: uri for uri, name in EXTENSIONS.items()}
 # receiving section refused, a camera added later would lack.
 _EXTENSIONS = {
     "audio": ("mid", "audio_level", "twcc"),
-    "video": ("mid", "rid", "repaired_rid", "twcc", "video_orientation", "dependency_descriptor"),
+    "video": (
+        *("mid", "rid", "repaired_rid", "twcc", "video_orientation", "dependency_descriptor"),
+        "playout_delay",
+    ),
 }
 # Its frame numbers would jump when a slot's source changes.
 _NOT_DOWNLINK = ("dependency_descriptor",)
@@ -246,9 +249,11 @@ def _section_lines(section: _Section, ours: ServerDescription, *, first: bool) -
     """first: whether this is the section whose transport all the bundle uses."""
     offered = section.offered
     repairs = {repaired: rtx for rtx, repaired in section.rtx.items()}
+    # RED first: Chromium sends what comes first, and each sound twice so.
+    preferred = sorted(offered.codecs, key=lambda codec: codec.codec.family is not Family.RED)
     payload_types = [
         str(payload_type)
-        for codec in offered.codecs
+        for codec in preferred
         for payload_type in (codec.payload_type, repairs.get(codec.payload_type))
         if payload_type is not None
     ]

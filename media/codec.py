@@ -17,6 +17,7 @@ class Family(IntEnum):
     VP9 = 3
     AV1 = 4
     H264 = 5
+    RED = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,10 @@ class Codec:
 
 # rtpmap in lower case -> family, name, clock rate, channels.
 _KNOWN = {
-    "audio": {"opus/48000/2": (Family.OPUS, "opus", 48000, 2)},
+    "audio": {
+        "opus/48000/2": (Family.OPUS, "opus", 48000, 2),
+        "red/48000/2": (Family.RED, "red", 48000, 2),
+    },
     "video": {
         "vp8/90000": (Family.VP8, "VP8", 90000, 1),
         "vp9/90000": (Family.VP9, "VP9", 90000, 1),
@@ -63,6 +67,7 @@ _REPEATED = {
     Family.VP9: frozenset({"profile-id"}),
     Family.AV1: frozenset({"level-idx", "profile", "tier"}),
     Family.H264: frozenset({"level-asymmetry-allowed", "packetization-mode", "profile-level-id"}),
+    Family.RED: frozenset[str](),
 }
 
 # profile_idc, mask and value of profile-iop -> profile (RFC 6184, 8.1, table 5).
@@ -77,6 +82,7 @@ _H264_PROFILES = (
     (0x64, 0xFF, 0x0C, "constrained-high"),
 )
 
+_RED = re.compile(r"([0-9]{1,3})(?:/\1)+")
 _PROFILE_LEVEL_ID = re.compile(r"[0-9A-Fa-f]{6}")
 _NUMBER = re.compile(r"[0-9]{1,7}")
 
@@ -108,6 +114,15 @@ def repeated_fmtp(codec: Codec, parameters: Mapping[str, str]) -> str:
         if name in _REPEATED[codec.family]
         and (_PROFILE_LEVEL_ID if name == "profile-level-id" else _NUMBER).fullmatch(value)
     )
+
+
+def repeated_by_red(fmtp: str) -> int | None:
+    """The payload type of every block, by the a=fmtp value of RED (RFC 2198, 5); None: they differ.
+
+    Such a value is repeated in an answer as it is.
+    """
+    blocks = _RED.fullmatch(fmtp)
+    return int(blocks[1]) if blocks else None
 
 
 def _variant(family: Family, parameters: Mapping[str, str]) -> str | None:

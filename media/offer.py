@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Literal
 
-from media.codec import Codec, parse_fmtp, recognise, repeated_fmtp
+from media.codec import Codec, Family, parse_fmtp, recognise, repeated_by_red, repeated_fmtp
 from media.errors import BadOffer
 
 Kind = Literal["audio", "video", "other"]
@@ -37,6 +37,7 @@ EXTENSIONS = {
     "https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension": (
         "dependency_descriptor"
     ),
+    "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay": "playout_delay",
 }
 FEEDBACK = ("transport-cc", "ccm fir", "nack", "nack pli")
 # RFC 8829, 5.1.2: an answerer takes all of these, and they all mean DTLS-SRTP.
@@ -296,7 +297,8 @@ def _direction(block: _Block, session: _Block) -> Direction:
 
 def _codecs(block: _Block, kind: Kind, payload_types: Sequence[int]) -> tuple[OfferedCodec, ...]:
     rtpmaps = _by_payload_type(block, "rtpmap")
-    fmtps = {pt: parse_fmtp(text) for pt, text in _by_payload_type(block, "fmtp").items()}
+    texts = _by_payload_type(block, "fmtp")
+    fmtps = {pt: parse_fmtp(text) for pt, text in texts.items()}
     feedback = _feedback(block)
     rtx: dict[int | None, int] = {}
     for pt in payload_types:
@@ -307,7 +309,13 @@ def _codecs(block: _Block, kind: Kind, payload_types: Sequence[int]) -> tuple[Of
         parameters = fmtps.get(pt, {})
         if codec := recognise(kind, rtpmaps.get(pt, ""), parameters):
             offered = feedback.get("*", frozenset()) | feedback.get(str(pt), frozenset())
-            repeated = repeated_fmtp(codec, parameters)
+            if codec.family is Family.RED:
+                repeated = texts.get(pt, "")
+                of = recognise(kind, rtpmaps.get(repeated_by_red(repeated) or -1, ""), {})
+                if of is None or of.family is not Family.OPUS:
+                    continue
+            else:
+                repeated = repeated_fmtp(codec, parameters)
             codecs.append(OfferedCodec(pt, codec, rtx.get(pt), repeated, offered))
     return tuple(codecs)
 

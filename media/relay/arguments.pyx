@@ -27,6 +27,7 @@ _EXTENSIONS = {
     "video_orientation": state.VIDEO_ORIENTATION,
     "dependency_descriptor": state.DEPENDENCY_DESCRIPTOR,
     "abs_send_time": state.ABS_SEND_TIME,
+    "playout_delay": state.PLAYOUT_DELAY,
 }
 
 
@@ -62,10 +63,11 @@ cdef object unpack_address(uint64_t high, uint64_t low, uint16_t port, uint64_t 
 cdef object pack_negotiated(payload_types, rtx, extensions, Negotiated *out):
     memset(out, 0, sizeof(Negotiated))
     for payload_type, (family, variant) in payload_types.items():
-        if not 0 <= payload_type < 128 or not NO_FAMILY < family <= state.OTHER_AUDIO:
+        if not 0 <= payload_type < 128 or not NO_FAMILY < family <= state.RED:
             raise ValueError(f"bad payload type {payload_type} of family {family}")
         out.codecs[<int>payload_type].family = family
         out.codecs[<int>payload_type].variant = variant
+        out.takes_red |= family == state.RED
     for payload_type, repaired in rtx.items():
         if not 0 <= payload_type < 128 or not 0 <= repaired < 128:
             raise ValueError(f"bad retransmission payload type {payload_type}")

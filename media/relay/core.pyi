@@ -25,6 +25,7 @@ VP9: Final = 3
 AV1: Final = 4
 H264: Final = 5
 OTHER_AUDIO: Final = 6
+RED: Final = 7
 
 class RelayError(Exception):
     """A verb that could not be done. Arguments out of their documented range are ValueErrors.
@@ -141,11 +142,12 @@ class Relay:
 
         payload_types: payload type -> (codec family, variant). A packet is forwarded to a
             subscriber under that subscriber's payload type of the same family and variant,
-            and dropped (counted) where it has none.
+            and dropped (counted) where it has none; of RED, a subscriber without it gets each
+            packet's own block, under that one's family and variant.
         rtx: retransmission payload type -> payload type it repairs.
         extensions: name -> id (1..14 one-byte, to 255 two-byte). Names: mid, rid,
             repaired_rid, twcc, audio_level, video_orientation, dependency_descriptor,
-            abs_send_time. Others are ignored.
+            abs_send_time, playout_delay. Others are ignored.
         """
     def remove_peer(self, peer: int) -> None:
         """Forget it with its tracks, subscriptions and addresses; no packet to or from it after."""
@@ -239,6 +241,14 @@ class Relay:
         one goes on, for ever if need be: that the publisher stopped a layer is the caller's to
         see (layer_stats) and to act on. A slot that gets nothing yet begins with the first
         keyframe of its layer or a lower one. A scalable stream goes down with the next picture.
+        """
+
+    def set_playout_delay(self, subscription: int, delay_ms: int) -> None:
+        """The least time, 0..10000 ms in steps of 10, that the viewer's browser is to hold a
+        picture back before it shows it. Told with every packet from now on, where playout_delay
+        is negotiated; without effect elsewhere.
+
+        Source: http://www.webrtc.org/experiments/rtp-hdrext/playout-delay
         """
 
     # Rates

@@ -59,6 +59,7 @@ from media.relay.state cimport (
     LAYERS_MAX,
     LAYER_ID_MAX,
     Negotiated,
+    PLAYOUT_DELAY_MAX_MS,
     Peer,
     RESEND_AT_FIRST,
     STREAMS_MAX,
@@ -97,6 +98,7 @@ VP9 = state.VP9
 AV1 = state.AV1
 H264 = state.H264
 OTHER_AUDIO = state.OTHER_AUDIO
+RED = state.RED
 
 # In the order of counters.pxd
 COUNTER_NAMES = (
@@ -558,7 +560,7 @@ cdef class Relay:
         if rtx_ssrc == ssrc:
             raise ValueError("retransmissions need an SSRC of their own")
         wanted.rtx_ssrc = rtx_ssrc
-        wanted.round_trip_us = -1
+        wanted.round_trip_us = wanted.playout_delay_ms = -1
         # Below 2**15: whoever misses the first packets cannot mistake the ROC (RFC 3711, 3.3.1).
         placing_init(&wanted.placing, int.from_bytes(random[:2], "little") & 0x7FFF)
         wanted.resend_budget = RESEND_AT_FIRST
@@ -592,6 +594,15 @@ cdef class Relay:
             raise ValueError(f"layers are 0..{LAYER_ID_MAX}, not {spatial} and {temporal}")
         with nogil:
             outcome = routing.set_layer(shard, subscription, spatial, temporal)
+        _done(outcome)
+
+    def set_playout_delay(self, uint64_t subscription, int delay_ms):
+        cdef Shard *shard = self._here()
+        cdef verbs.Outcome outcome
+        if not 0 <= delay_ms <= PLAYOUT_DELAY_MAX_MS:
+            raise ValueError(f"a playout delay is 0..{PLAYOUT_DELAY_MAX_MS} ms, not {delay_ms}")
+        with nogil:
+            outcome = routing.set_playout_delay(shard, subscription, delay_ms)
         _done(outcome)
 
     # Rates

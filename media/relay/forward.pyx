@@ -25,6 +25,7 @@ from media.relay.locks cimport relay_lock, unlock
 from media.relay.outgoing cimport send, send_rtp, subscriber_payload_type
 from media.relay.pictures cimport pictures_note, pictures_restart
 from media.relay.placing cimport placing_restart, placing_skip, placing_take
+from media.relay.red cimport red_unwrap
 from media.relay.rtcp cimport write_sender_report
 from media.relay.rtp cimport write_rtp
 from media.relay.scalability cimport blank, extent_begin, extent_follow, is_left_out
@@ -34,6 +35,7 @@ from media.relay.state cimport (
     OUTPUTS_PER_HOLD,
     Packet,
     Peer,
+    RED,
     RUN_PACKETS,
     Run,
     Shard,
@@ -143,13 +145,16 @@ cdef void forward_packet(
     cdef uint32_t timestamp
     cdef uint8_t *out
     cdef int length
-    cdef Packet empty
+    cdef Packet changed
     cdef bint flowing = subscription.flowing and subscription.stream_serial == stream.serial
     if packet.payload_length == 0:
         # Padding only: probes the publisher's uplink, which ends here.
         if flowing:
             placing_skip(&subscription.placing, packet.sequence_ext)
         return
+    if packet.codec.family == RED and not peer.negotiated.takes_red:
+        changed = red_unwrap(packet)
+        packet = &changed
     payload_type = subscriber_payload_type(subscription, packet)
     if payload_type < 0:
         if flowing:
@@ -171,8 +176,8 @@ cdef void forward_packet(
             return
     elif is_left_out(subscription, packet):
         # Its number is given out: it must not look lost for ever.
-        empty = blank(packet)
-        packet = &empty
+        changed = blank(packet)
+        packet = &changed
     if packet.keyframe and subscription.source.layer_count == 1 and waits(subscription):
         # It came late: its picture had begun in the old extent.
         want_start(shard, subscription, shard.now_us)

@@ -42,6 +42,7 @@ from media.relay.forward cimport add_to_run, flush, forward_runs
 from media.relay.layers cimport is_alive
 from media.relay.reception cimport reception_extend, reception_note
 from media.relay.recovery cimport recovery_note
+from media.relay.red cimport red_describe
 from media.relay.ring cimport RING_DATAGRAM_MAX, Slot, ring_free_slot, ring_push
 from media.relay.rtcp cimport read_rtcp
 from media.relay.rtp cimport parse_rtp, unwrap_rtx
@@ -56,6 +57,7 @@ from media.relay.state cimport (
     OTHER_AUDIO,
     Packet,
     Peer,
+    RED,
     RETRANSMISSION,
     RTP_MAX,
     Shard,
@@ -372,6 +374,10 @@ cdef void ingest_media(
         shard.counters[DROPPED_OTHER_SSRC] += 1
         return
     track.seen_us = shard.now_us
+    if packet.codec.family == RED and packet.payload_length:
+        if not red_describe(packet, &peer.negotiated):
+            shard.counters[DROPPED_MALFORMED] += 1
+            return
     describe(stream, packet)
     note_layer(shard, track, stream.layer, packet)
     if not track.is_video and track.forwarding:

@@ -27,12 +27,13 @@ from media.relay.state cimport (
 from media.relay.timers cimport arm, want_keyframe
 
 cdef enum:
-    # Missing for so long and with two later packets, a number is lost and not only late;
-    # with one packet behind it, as before a still picture, after 100 ms.
-    LATE_US = 20000
-    LATER_PACKETS = 2
-    ALONE_US = 100000
-    TRIES_MAX = 4
+    # Missing for so long, a number is lost and not only overtaken.
+    LATE_US = 5000
+    # Asked for twice each round trip, so that one lost message does not cost a whole one. What
+    # the second finds on its way already, a browser does not send again (libwebrtc: not within
+    # its own round trip).
+    TWICE_US = 20000
+    ASKED_MAX = 8
     GIVE_UP_US = 1000000
     # Finer than other feedback's grid: a frame waits for this.
     GRID_US = 5000
@@ -152,12 +153,14 @@ cdef int recovery_due(
 ) noexcept nogil:
     """The numbers to ask for now, ascending, up to MISSING_MAX; returns how many.
 
-    Counts them as asked, gives up on old ones and arms the timer for the rest.
+    again_after_us: until an answer can be here, over TWICE_US. Counts them as asked, gives up
+    on old ones and arms the timer for the rest.
     """
     cdef Recovery *recovery = layer.recovery
     cdef Missing *missing
     cdef int64_t now_us = shard.now_us
     cdef int64_t earliest_us = 0
+    cdef int64_t wait_us
     cdef int count = 0
     cdef int kept = 0
     cdef int lost = 0
@@ -165,20 +168,14 @@ cdef int recovery_due(
     for i in range(recovery.missing_count):
         missing = &recovery.missing[i]
         if missing.due_us <= now_us:
-            if missing.asked == TRIES_MAX or now_us - missing.noticed_us >= GIVE_UP_US:
+            if missing.asked == ASKED_MAX or now_us - missing.noticed_us >= GIVE_UP_US:
                 lost += 1
                 continue
-            if (
-                missing.asked == 0
-                and recovery.highest - missing.sequence_ext < LATER_PACKETS
-                and now_us - missing.noticed_us < ALONE_US
-            ):
-                missing.due_us = on_fine_grid(now_us + LATE_US)
-            else:
-                missing.asked += 1
-                missing.due_us = on_fine_grid(now_us + again_after_us)
-                numbers[count] = missing.sequence_ext
-                count += 1
+            missing.asked += 1
+            wait_us = TWICE_US if missing.asked & 1 else again_after_us - TWICE_US
+            missing.due_us = on_fine_grid(now_us + wait_us)
+            numbers[count] = missing.sequence_ext
+            count += 1
         if earliest_us == 0 or missing.due_us < earliest_us:
             earliest_us = missing.due_us
         recovery.missing[kept] = missing[0]

@@ -27,6 +27,7 @@ cdef Outcome set_source(
     Shard *shard, uint64_t handle, bint attached, uint64_t track
 ) noexcept nogil
 cdef Outcome set_layer(Shard *shard, uint64_t handle, int spatial, int temporal) noexcept nogil
+cdef Outcome set_playout_delay(Shard *shard, uint64_t handle, int delay_ms) noexcept nogil
 
 cdef void unlink_track(Shard *shard, Track *track) noexcept nogil
 cdef void retire_subscription(Shard *shard, Subscription *subscription) noexcept nogil

@@ -387,3 +387,13 @@ cdef Outcome set_layer(
     if spatial < 0:
         pass_sending(shard)
     return DONE
+
+
+cdef Outcome set_playout_delay(Shard *shard, uint64_t handle, int delay_ms) noexcept nogil:
+    cdef Subscription *subscription
+    control_lock(&shard.lock)
+    subscription = <Subscription *>slots_get(&shard.subscriptions, handle)
+    if subscription != NULL:
+        subscription.playout_delay_ms = delay_ms
+    unlock(&shard.lock)
+    return DONE if subscription != NULL else UNKNOWN_HANDLE

@@ -14,6 +14,8 @@ from media.relay.state cimport (
     AUDIO_LEVEL,
     MID,
     NO_EXTENSION,
+    PLAYOUT_DELAY,
+    PLAYOUT_DELAY_MAX_MS,
     Packet,
     Peer,
     Subscription,
@@ -231,9 +233,10 @@ cdef size_t write_extensions(
 ) noexcept nogil:
     """Write the extension block, if there is anything to say; returns where the payload goes."""
     cdef const Peer *peer = subscription.peer
-    cdef Element elements[6]
+    cdef Element elements[7]
     cdef uint8_t time_field[3]
     cdef uint8_t number_field[2]
+    cdef uint8_t delay_field[3]
     cdef int count = 0
     cdef int i
     cdef bint wide = False
@@ -256,6 +259,14 @@ cdef size_t write_extensions(
         put16(number_field, <uint32_t>peer.history.next & 0xFFFF)
         count += add_element(
             &elements[count], peer.negotiated.extension_ids[TWCC], number_field, 2
+        )
+    if subscription.playout_delay_ms >= 0:
+        put24(
+            delay_field,
+            (<uint32_t>(subscription.playout_delay_ms // 10) << 12) | (PLAYOUT_DELAY_MAX_MS // 10),
+        )
+        count += add_element(
+            &elements[count], peer.negotiated.extension_ids[PLAYOUT_DELAY], delay_field, 3
         )
     if count == 0:
         return at

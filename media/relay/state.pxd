@@ -23,6 +23,7 @@ cdef enum:
     VIDEO_ORIENTATION
     DEPENDENCY_DESCRIPTOR
     ABS_SEND_TIME
+    PLAYOUT_DELAY
     EXTENSIONS
 
 # Codec families, as in core.pyi.
@@ -34,6 +35,7 @@ cdef enum:
     AV1
     H264
     OTHER_AUDIO
+    RED
 
 cdef enum Role:
     UNKNOWN_ROLE
@@ -83,6 +85,8 @@ cdef enum:
     OUTPUTS_MAX = OUTPUTS_PER_HOLD + RUN_PACKETS + 64
     # A frame over TCP holds what a datagram may (RFC 4571, 2).
     FRAME_MAX = RTP_MAX
+    # The playout delay extension has 12 bits for it, in 10 ms; libwebrtc has 10 s at most.
+    PLAYOUT_DELAY_MAX_MS = 10000
     TCP_EVENTS = 64
     TCP_ARENA = 262144
 
@@ -113,6 +117,7 @@ cdef struct Codec:
 
 cdef struct Negotiated:
     Codec codecs[128]
+    bint takes_red
     uint8_t repairs[128]            # retransmission payload type -> 1 + the one it repairs
     uint8_t extension_names[256]    # id -> Extension
     uint8_t extension_ids[EXTENSIONS]
@@ -132,6 +137,9 @@ cdef struct Packet:
     Codec codec
     uint16_t field_at[EXTENSIONS]
     uint8_t field_length[EXTENSIONS]    # 0: absent
+    # Of RED (red.pxd)
+    uint16_t own_at                 # where its own block begins, in the payload
+    Codec own_codec
     # Of video (descriptor.pyx)
     bint keyframe                   # it begins one
     bint begins_frame               # of one spatial layer
@@ -428,6 +436,7 @@ cdef struct Subscription:
     Extent extent_before
     int64_t extent_since            # the position where the present one began
     uint32_t picture_timestamp      # the newest picture's, as it came
+    int playout_delay_ms            # at least, of pictures; -1: not told
     # The one continuous stream that the subscriber sees
     bint flowing                    # False: the next packet that may start it, starts it
     uint64_t stream_serial          # the Stream that timestamp_shift belongs to

@@ -33,6 +33,7 @@ class FakeTrack:
     level: int = 127
     packets: int = 0
     lost: int = 0
+    recovered: int = 0
     jitter: int = 0
     layers: list[dict[str, int]] = field(default_factory=list)
     caps: list[int | None] = field(default_factory=list)
@@ -47,6 +48,7 @@ class FakeSubscription:
     rtx_ssrc: int
     source: int | None = None
     layer: tuple[int, int] = (7, 7)
+    playout_delays: list[int] = field(default_factory=list)
     flowing: int = -1
     packets: int = 0
     fraction_lost: int = 0
@@ -159,6 +161,9 @@ class FakeRelay:
     def set_layer(self, subscription: int, spatial: int, temporal: int = 7) -> None:
         self.subscriptions[subscription].layer = (spatial, temporal)
 
+    def set_playout_delay(self, subscription: int, delay_ms: int) -> None:
+        self.subscriptions[subscription].playout_delays.append(delay_ms)
+
     def probe(self, peer: int, bits_per_second: int, duration_ms: int) -> None:
         self.peers[peer].probes.append((bits_per_second, duration_ms))
 
@@ -184,7 +189,12 @@ class FakeRelay:
 
     def track_stats(self, track: int) -> dict[str, int]:
         held = self.tracks[track]
-        return {"packets": held.packets, "lost": held.lost, "jitter": held.jitter}
+        return {
+            "packets": held.packets,
+            "lost": held.lost,
+            "recovered": held.recovered,
+            "jitter": held.jitter,
+        }
 
     def subscription_stats(self, subscription: int) -> dict[str, int]:
         held = self.subscriptions[subscription]

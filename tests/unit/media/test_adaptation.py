@@ -171,3 +171,27 @@ async def test_a_publisher_is_capped_for_its_only_viewer_and_let_go_when_that_on
     world.play(0.2)
     assert world.camera("ben").caps[-1] is None
     world.adaptation.stop()
+
+
+async def test_pictures_wait_for_what_is_lost_on_both_legs_while_it_is(world: World) -> None:
+    """ben is 100 ms away there and back, ann 60: half as much again, and 40 ms to answer."""
+    for name, round_trip_us in (("ann", 60_000), ("ben", 100_000)):
+        peer = world.session[name].peer
+        assert peer is not None
+        held = world.relay.peers[peer.handle]
+        held.downlink = held.downlink._replace(round_trip_us=round_trip_us)
+        world.session[name].views = (Shown("ben" if name == "ann" else "ann", 300),)
+    world.play(1)
+    assert world.slot("ann").playout_delays == []
+    world.camera("ben").recovered += 5
+    world.play(1)
+    assert world.slot("ann").playout_delays == [190]
+    assert world.slot("ben").playout_delays == [], "ben receives everything"
+    ann = world.session["ann"].peer
+    assert ann is not None
+    held = world.relay.peers[ann.handle]
+    held.downlink = held.downlink._replace(lost_packets=5)
+    world.play(1)
+    assert world.slot("ann").playout_delays == [190, 320]
+    world.play(11)
+    assert world.slot("ann").playout_delays[-1] == 0

@@ -10,6 +10,7 @@ import pytest
 from aiortc.sdp import MediaDescription, SessionDescription
 
 from media.answerer import Plan, Publication, Slot, make_answer
+from media.codec import Family
 from media.offer import OfferedSection, parse_offer
 from tests.data.offers.stored import OURS, answer, stored
 
@@ -222,7 +223,12 @@ def test_downward_each_codec_is_acknowledged_by_transport_wide_feedback(sdp: str
     assert plan.slots
     for mid in plan.slots:
         text = section(made, mid)
-        codecs = [c for c in plan.codecs if f"a=rtpmap:{c} " in text]
+        codecs = [
+            number
+            for number, codec in plan.codecs.items()
+            # What RED holds is Opus, which has it.
+            if f"a=rtpmap:{number} " in text and codec.family is not Family.RED
+        ]
         assert codecs
         assert all(f"a=rtcp-fb:{codec} transport-cc\r\n" in text for codec in codecs)
         assert "transport-wide-cc-extensions-01" in text
@@ -269,10 +275,26 @@ def test_repairs_stand_in_the_order_of_what_they_repair() -> None:
     assert plan.publications[1].rtx_ssrcs == (int(repair),)
 
 
-def test_red_is_never_accepted() -> None:
-    for sdp in (PUBLISH, RECEIVE, FIREFOX):
-        assert "red/" in sdp
-        assert "red/" not in answer(sdp)[0]
+def test_sound_that_is_offered_twice_is_wanted_twice() -> None:
+    """The first payload type is what Chromium sends."""
+    sdp, plan = answer(PUBLISH)
+    assert "m=audio 40000 UDP/TLS/RTP/SAVPF 63 111\r\n" in sdp
+    assert "a=rtpmap:63 red/48000/2\r\n" in sdp
+    assert "a=fmtp:63 111/111\r\n" in sdp
+    assert plan.codecs[63].family is Family.RED
+    assert plan.codecs[111].family is Family.OPUS
+
+
+@pytest.mark.parametrize("blocks", ["", "111", "111/110", "110/110", "9/9", "63/63", "1111/1111"])
+def test_red_of_anything_but_opus_alone_is_not_accepted(blocks: str) -> None:
+    sdp, plan = answer(edited(PUBLISH, ("a=fmtp:63 111/111", f"a=fmtp:63 {blocks}")))
+    assert "red/" not in sdp
+    assert 63 not in plan.codecs
+
+
+def test_reds_of_pictures_are_not_accepted() -> None:
+    assert "red/90000" in FIREFOX
+    assert "red/" not in answer(FIREFOX)[0]
 
 
 def test_dtx_and_fec_are_as_the_offer_has_them() -> None:
@@ -359,6 +381,7 @@ def test_the_plans_ids_are_the_offers() -> None:
         "video_orientation": 13,
         "rid": 10,
         "repaired_rid": 11,
+        "playout_delay": 5,
     }
 
 

@@ -212,6 +212,40 @@ def test_the_absolute_send_time_is_the_relays_own(relay: Relay, browser: Browser
     assert 0 <= (times[1] - times[0]) & 0xFFFFFF < 5 << 18, "less than five seconds apart"
 
 
+def told_delay(packet: Rtp) -> tuple[int, int]:
+    """The least and the most, ms, under the id 6."""
+    field = int.from_bytes(packet.extensions[6])
+    return field >> 12 & 0xFFF, field & 0xFFF
+
+
+def test_how_long_pictures_are_to_wait_is_told_with_every_packet_once_it_is_known(
+    relay: Relay, browser: Browsers
+) -> None:
+    alice = browser(extensions={"playout_delay": 3})
+    call = Call(relay, alice, browser(extensions={"playout_delay": 6}), "video")
+    call.send(1, payload=VP8_KEY, extensions={3: b"\x01\x20\x30"})
+    assert call.bob.receive().extensions == {}, "the publisher's own says nothing to others"
+    for number, delay_ms in enumerate((190, 10_000, 0)):
+        relay.set_playout_delay(call.slot, delay_ms)
+        for again in range(2):
+            call.send(2 + 2 * number + again, payload=VP8_KEY)
+            assert told_delay(call.bob.receive()) == (delay_ms // 10, 1000)
+
+
+@pytest.mark.parametrize("delay_ms", [-1, 10_001])
+def test_a_delay_out_of_range_is_refused(relay: Relay, browser: Browsers, delay_ms: int) -> None:
+    call = Call(relay, browser(), browser(), "video")
+    with pytest.raises(ValueError, match="is 0"):
+        relay.set_playout_delay(call.slot, delay_ms)
+
+
+def test_a_viewer_that_did_not_agree_is_told_no_delay(relay: Relay, browser: Browsers) -> None:
+    call = Call(relay, browser(), browser(extensions={"mid": 1}), "video")
+    relay.set_playout_delay(call.slot, 190)
+    call.send(1, payload=VP8_KEY)
+    assert call.bob.receive().extensions == {1: b"5"}
+
+
 def test_a_subscriber_without_extensions_gets_none(relay: Relay, browser: Browsers) -> None:
     call = Call(relay, browser(), browser(extensions={}))
     call.send(1, payload=b"bare", extensions={EXTENSIONS["mid"]: b"0"})

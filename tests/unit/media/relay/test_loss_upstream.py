@@ -25,7 +25,7 @@ from tests.unit.media.relay.rtp import Rtp
 Browsers = Callable[..., Browser]
 
 RTX_PT = 97
-# As recovery.pyx: asked after 20 ms, four times, a second at most.
+# As recovery.pyx: asked for after 5 ms, twice in each of four round trips, a second at most.
 GIVEN_UP_S = 1.2
 
 
@@ -96,20 +96,22 @@ def test_what_is_missing_is_asked_for_and_nothing_else(
     assert video_call.relay.track_stats(video_call.track)["nacks_sent"] == len(missing)
 
 
-def test_a_loss_is_asked_for_after_20_ms_and_four_times_within_a_second(
+def test_a_loss_is_asked_for_at_once_and_twice_in_each_of_four_round_trips(
     video_call: Call,
 ) -> None:
     call = video_call
     play(call, [1, 3, 4])
     sent_at = time.monotonic()
     seen = asked_for(call, GIVEN_UP_S)
-    assert [numbers for _, numbers in seen] == [[2]] * 4
+    assert [numbers for _, numbers in seen] == [[2]] * 8
     times = [at - sent_at for at, _ in seen]
-    assert 0.015 < times[0] < 0.2
-    assert all(later - sooner > 0.08 for sooner, later in itertools.pairwise(times))
+    assert 0.004 < times[0] < 0.2
+    assert all(later - sooner > 0.015 for sooner, later in itertools.pairwise(times))
+    # 80 ms are taken for the way of a publisher that has not told it.
+    assert all(later - sooner > 0.08 for sooner, later in itertools.pairwise(times[::2]))
     assert times[-1] < 1.0
     figures = call.relay.track_stats(call.track)
-    assert (figures["nacks_sent"], figures["given_up"], figures["recovered"]) == (4, 1, 0)
+    assert (figures["nacks_sent"], figures["given_up"], figures["recovered"]) == (8, 1, 0)
 
 
 def test_a_measured_round_trip_sets_the_distance_of_repeats(
@@ -127,8 +129,9 @@ def test_a_measured_round_trip_sets_the_distance_of_repeats(
     call.alice.send_rtcp(receiver_report(1, 9, last_report=5 << 16 | 1))
     play(call, [1, 3, 4])
     times = [at for at, _ in asked_for(call, 0.8)]
-    assert len(times) >= 2
-    assert all(b - a > 0.25 for a, b in itertools.pairwise(times))
+    assert len(times) >= 4
+    assert all(b - a > 0.25 for a, b in itertools.pairwise(times[::2]))
+    assert all(b - a < 0.1 for a, b in zip(times[::2], times[1::2], strict=False))
 
 
 async def test_what_was_given_up_becomes_a_keyframe_request(video_call: Call) -> None:
@@ -166,11 +169,9 @@ def test_what_is_only_late_is_not_asked_for(video_call: Call, order: list[int]) 
     assert asked_for(video_call, 0.15) == []
 
 
-def test_a_loss_before_a_single_packet_is_asked_for_later(video_call: Call) -> None:
+def test_a_loss_before_a_single_packet_is_asked_for_as_well(video_call: Call) -> None:
     play(video_call, [1, 3])
-    sent_at = time.monotonic()
     assert asked(video_call) == [2]
-    assert time.monotonic() - sent_at > 0.08
 
 
 def test_what_a_keyframe_makes_worthless_is_not_asked_for(video_call: Call) -> None:
