@@ -9,7 +9,16 @@ Parsed = tuple[int, bool, int, int, int, bytes, dict[int, bytes]]
 def local_ufrag(data: bytes) -> bytes | None:
     """As the relay reads it; None: no well-formed binding request."""
 
-def keyframe(family: int, payload: bytes) -> bool: ...
+class Descriptions:
+    """What is read of one stream's video packets, one after the other, and how it is renumbered."""
+
+    def describe(
+        self, family: int, sequence: int, dependency: bytes, payload: bytes, anew: bool
+    ) -> tuple[bool, int, int, bytes]:
+        """(keyframe, spatial layer, temporal layer, payload as a subscriber gets it).
+
+        dependency: the extension's field, at most 255 bytes. anew: another source begins here.
+        """
 
 class Subscriber:
     """Writes packets as one subscription gets them.
@@ -55,3 +64,6 @@ class Turns:
         datagrams: up to 64 of (IPv4 address, bytes). Returns (receiving peer, whether it is
         RTCP, bytes) for each.
         """
+
+    def turn_streams(self, elapsed_us: int = 0) -> int:
+        """Take in what came over TCP; how many connections it came on."""

@@ -13,25 +13,30 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 from media.relay.arguments cimport pack_address, pack_mid, pack_negotiated
-from media.relay.keyframe cimport begins_keyframe
+from media.relay.descriptor cimport describe
 from media.relay.linux cimport AF_INET, htonl, htons, monotonic_us, sockaddr_in
 from media.relay.loop cimport process
+from media.relay.pictures cimport pictures_note, pictures_restart, pictures_write
 from media.relay.peers cimport set_sessions
 from media.relay.rtp cimport parse_rtp, unwrap_rtx, write_rtp, write_rtx
 from media.relay.state cimport (
     Address,
+    DEPENDENCY_DESCRIPTOR,
     EXTENSIONS,
     Negotiated,
     OUTPUT_MAX,
     Packet,
     Peer,
+    Pictures,
     RECEIVE_MESSAGES,
     RTP_MAX,
     Shard,
+    Stream,
     Subscription,
     srtp_t,
 )
 from media.relay.stun cimport stun_local_ufrag
+from media.relay.tcp cimport tcp_look
 from media.relay.wire cimport get16, get32
 
 Parsed = tuple[int, bool, int, int, int, bytes, dict[int, bytes]]
@@ -78,11 +83,49 @@ def local_ufrag(bytes data):
     return data[at : at + length]
 
 
-def keyframe(uint32_t family, bytes payload):
-    cdef uint8_t *alone = copy(payload)
-    cdef bint begins = begins_keyframe(family, alone, len(payload))
-    free(alone)
-    return begins
+cdef class Descriptions:
+    """What is read of one stream's video packets, one after the other, and how it is renumbered."""
+
+    cdef Stream *stream
+    cdef Pictures pictures
+
+    def __cinit__(self):
+        self.stream = <Stream *>calloc(1, sizeof(Stream))
+        if self.stream == NULL:
+            raise MemoryError
+
+    def __dealloc__(self):
+        free(self.stream)
+
+    def describe(self, uint32_t family, int64_t sequence, bytes dependency, bytes payload, anew):
+        """(keyframe, spatial layer, temporal layer, payload as a subscriber gets it).
+
+        dependency: the extension's field, at most 255 bytes. anew: another source begins here.
+        """
+        cdef Packet packet
+        memset(&packet, 0, sizeof(packet))
+        packet.data = copy(dependency + payload)
+        packet.codec.family = family
+        packet.sequence_ext = sequence
+        packet.field_length[DEPENDENCY_DESCRIPTOR] = len(dependency)
+        packet.payload_at = len(dependency)
+        packet.payload_length = len(payload)
+        try:
+            describe(self.stream, &packet)
+            if anew:
+                pictures_restart(&self.pictures, &packet)
+            pictures_note(&self.pictures, &packet)
+            pictures_write(&self.pictures, packet.data + packet.payload_at, &packet)
+            return (
+                bool(packet.keyframe),
+                packet.spatial,
+                packet.temporal,
+                PyBytes_FromStringAndSize(
+                    <char *>packet.data + packet.payload_at, packet.payload_length
+                ),
+            )
+        finally:
+            free(packet.data)
 
 
 # RTP
@@ -366,13 +409,24 @@ cdef class Turns:
             self.shard.receiver.messages[count].msg_hdr.msg_flags = 0
             self.shard.receiver.messages[count].msg_hdr.msg_controllen = 0
             count += 1
+        sent = self._turn(count, 0, elapsed_us)
+        for i in range(count):
+            free(alone[i])
+        return sent
+
+    def turn_streams(self, int64_t elapsed_us=0):
+        """Take in what came over TCP; how many connections it came on."""
+        cdef int streams = tcp_look(self.shard)
+        self._turn(0, streams, elapsed_us)
+        return streams
+
+    cdef list _turn(self, int count, int streams, int64_t elapsed_us):
+        cdef int i
         self.now_us += elapsed_us
         self.outbox.count = 0
         self.outbox.overlong = False
         with nogil:
-            process(self.shard, count, 0, self.now_us)
-        for i in range(count):
-            free(alone[i])
+            process(self.shard, count, streams, self.now_us)
         assert not self.outbox.overlong, "a datagram too long, or too many of them"
         return [
             (

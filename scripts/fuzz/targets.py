@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from scripts.fuzz import codecs, relay, rtcp, rtp, sdp, stun
+from scripts.fuzz import codecs, framing, relay, rtcp, rtp, sdp, stun
 
 TARGETS: Final[Mapping[str, Callable[[bytes], None]]] = {
     "stun": stun.check,
@@ -11,5 +11,6 @@ TARGETS: Final[Mapping[str, Callable[[bytes], None]]] = {
     "rtcp": rtcp.check,
     "codecs": codecs.check,
     "sdp": sdp.check,
+    "framing": framing.check,
     "relay": relay.check,
 }

@@ -23,7 +23,7 @@ from scripts.fuzz.call import (
     SOUND,
     UFRAG,
 )
-from scripts.fuzz.codecs import FAMILIES
+from scripts.fuzz.codecs import ANEW, FAMILIES
 from scripts.fuzz.records import pack
 from scripts.fuzz.rtp import NARROW
 from scripts.fuzz.stun import OURS, THEIRS, WITH_FINGERPRINT, WITH_USERNAME
@@ -36,6 +36,7 @@ from tests.unit.media.relay.browser import (
     receiver_report,
     sender_report,
 )
+from tests.unit.media.relay.dependency import Descriptor, Structure, Template
 from tests.unit.media.relay.rtp import Rtp
 
 CORPUS: Final = Path(__file__).parents[1] / "data" / "corpus"
@@ -124,8 +125,15 @@ def _rtcp() -> Mapping[str, bytes]:
 
 
 def _codecs() -> Mapping[str, bytes]:
-    def of(family: int, payload: str) -> bytes:
-        return bytes([FAMILIES.index(family)]) + bytes.fromhex(payload)
+    def of(family: int, payload: str, dependency: bytes = b"", anew: bool = False) -> bytes:
+        kind = FAMILIES.index(family) + (ANEW if anew else 0)
+        return pack(kind, bytes([len(dependency)]) + dependency + bytes.fromhex(payload))
+
+    layered = Structure(
+        (Template(0, 0, "SS"), Template(0, 0, "RR", (1,)), Template(1, 0, "-R", (1,))), chains=1
+    )
+    key = Descriptor(0, structure=layered, chains=(0,)).pack()
+    delta = Descriptor(1, number=1, target_count=2, chains=(1,)).pack()
 
     return {
         "vp8": of(VP8, "10 00 9d012a"),
@@ -138,6 +146,27 @@ def _codecs() -> Mapping[str, bytes]:
         "h264-sps": of(H264, "67 42e01f"),
         "h264-stap": of(H264, "78 0004 6742e01f 0004 68ce3c80"),
         "h264-fu": of(H264, "7c 85 88"),
+        "av1-layers": of(AV1, "08 0a", key) + of(AV1, "10 32", delta) * 2,
+        "vp8-another": of(VP8, "90 f0 8123 07 4a 01") + of(VP8, "90 f0 8007 09 4a 01", anew=True),
+        "vp8-narrow": of(VP8, "90 80 7f 01") + of(VP8, "90 80 03 01", anew=True),
+    }
+
+
+def _framing() -> Mapping[str, bytes]:
+    def framed(*datagrams: bytes) -> bytes:
+        return b"".join(struct.pack("!H", len(one)) + one for one in datagrams)
+
+    check = _check(UFRAG, "x" * 24)
+    two = framed(check, check)
+    return {
+        "check": pack(0, framed(check)),
+        "two-at-once": pack(0, two),
+        "byte-by-byte": b"".join(pack(0, two[at : at + 1]) for at in range(len(two))),
+        "empty-frames": pack(0, framed(b"", b"", check, b"")),
+        "cut": pack(0, two[:-1]),
+        "too-long": pack(0, framed(check) + b"\x05\xdd" + bytes(1501)) + pack(0, framed(check)),
+        "largest": pack(0, framed(bytes(1500), check)),
+        "others": pack(0, framed(b"\x80" * 20, b"\x16" * 20, check, _check("nobody", "x" * 24))),
     }
 
 
@@ -178,6 +207,7 @@ SEEDS: Final = {
     "codecs": _codecs,
     # The stored offers are seeds already.
     "sdp": lambda: {"nothing": b"v=0\r\n"},
+    "framing": _framing,
     "relay": _relay,
 }
 
