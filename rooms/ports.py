@@ -66,4 +66,4 @@ class Notary(Protocol):
     """Whoever signs what this server observed."""
 
     def receipt(self, session: Session, attendance: Sequence[Interval], /) -> str:
-        """The signed receipt of a session that has just ended, as the text of a file."""
+        """The signed receipt of a session that is over, as the text of a file."""

@@ -406,11 +406,11 @@ class SessionService:
         if ending:
             failpoint("end.before_transaction")
         unsaved = room.attendance.take_unsaved()
+        receipt = None
+        if change.session.ended != room.session.ended:  # it ended, or was confirmed
+            receipt = self._notary.receipt(change.session, room.attendance.intervals)
         try:
             async with self._database.transaction() as connection:
-                receipt = None
-                if ending:
-                    receipt = self._notary.receipt(change.session, room.attendance.intervals)
                 await store.save(connection, room.session, change.session, receipt)
                 if ending:
                     failpoint("end.state_stored")

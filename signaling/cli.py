@@ -75,6 +75,49 @@ def migrate() -> None:
         click.echo(f"The database went from {before or 'nothing'} to {after}.")
 
 
+@main.group()
+def receipt() -> None:
+    """Signed receipts of sessions that ended."""
+
+
+@receipt.command("verify")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--key", metavar="KEY", help="The public key. Default: the data directory's.")
+@click.option("--json", "as_json", is_flag=True, help="Print what it says as one JSON object.")
+def verify_receipt(file: Path, key: str | None, *, as_json: bool) -> None:
+    """Check a receipt, offline. Status 0: it is as the server signed it; 1: it is not."""
+    # Imported here: the other commands do without.
+    from rooms.receipt import BadReceipt, verify
+
+    try:
+        said = verify(file.read_bytes(), key or _public_key())
+    except (BadReceipt, OSError) as error:
+        _fail(str(error))
+    if as_json:
+        click.echo(json.dumps(said))
+        return
+    click.echo(f"The receipt is good: session {said['session']}, {said['cause']}.")
+    for name in ("live_since", "ended_at", "confirmed_at", "duration_s", "overlap_s"):
+        click.echo(f"  {name}: {said[name]}")
+
+
+@receipt.command("key")
+def show_key() -> None:
+    """Print the public key that this server's receipts are checked with."""
+    click.echo(_public_key())
+
+
+def _public_key() -> str:
+    # Imported here: the other commands do without.
+    from rooms.receipt import Notary
+    from signaling.receipt_key import read_receipt_key
+
+    try:
+        return Notary(read_receipt_key(_settings().data_dir)).public_key
+    except OSError as error:
+        _fail(f"cannot read the server's key: {error}; give one with --key")
+
+
 @main.command()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
 @click.option("--server", metavar="URL", help="The running server. Default: PLUMM_PUBLIC_URL.")

@@ -10,16 +10,16 @@ from typing import Final, Protocol, Self
 
 import structlog
 from aiohttp import web
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from rooms.attendance import Interval
 from rooms.clock import SystemClock
 from rooms.db.engine import Database, StorageFailed
 from rooms.db.migrate import check, migrate
 from rooms.hooks import Hooks
 from rooms.outbox import Dispatcher
 from rooms.ports import Clock, MediaPlane
+from rooms.receipt import Notary
 from rooms.service import SessionService
-from rooms.session import Session
 from rooms.vocabulary import Media, ParticipantId, Quality, SessionId
 from signaling.handlers import Negotiator, Services
 from signaling.http import Api, application
@@ -27,6 +27,7 @@ from signaling.hub import Hub
 from signaling.members import Members
 from signaling.metrics import Metrics
 from signaling.pages import add_pages
+from signaling.receipt_key import read_or_make_receipt_key
 from signaling.secret import read_or_make_secret
 from signaling.settings import BadSettings, Settings
 from signaling.tokens import Tokens
@@ -137,7 +138,7 @@ class Plumm:
             hooks,
             sfu,
             members,
-            Unsigned(),
+            Notary(_receipt_key(settings)),
             max_participants=settings.max_participants,
             overtime=timedelta(minutes=settings.overtime_minutes),
             committed=dispatcher.wake,
@@ -193,6 +194,13 @@ def _secret(settings: Settings) -> str:
         raise _unusable(settings.data_dir, error) from error
 
 
+def _receipt_key(settings: Settings) -> Ed25519PrivateKey:
+    try:
+        return read_or_make_receipt_key(settings.data_dir)
+    except OSError as error:
+        raise _unusable(settings.data_dir, error) from error
+
+
 def _make(data_dir: Path) -> None:
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
@@ -207,13 +215,6 @@ def _unusable(data_dir: Path, error: OSError) -> BadSettings:
 def _ice_servers(settings: Settings) -> IceServers:
     secret = settings.turn_secret
     return IceServers(settings.turn_urls, secret.get_secret_value() if secret else "")
-
-
-class Unsigned:
-    """Until receipts are signed."""
-
-    def receipt(self, _session: Session, _attendance: Sequence[Interval]) -> str:
-        return ""
 
 
 async def _database(settings: Settings) -> Database:

@@ -10,10 +10,13 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from rooms.receipt import Notary
 from signaling.cli import main
 from signaling.client import RoomClient
+from signaling.receipt_key import read_or_make_receipt_key
 from tests.support.eventually import eventually
 from tests.support.server import PLUMM, Server, free_port
+from tests.unit.rooms.test_receipt import RECEIPT, STAYS, ended
 
 
 @pytest.fixture
@@ -218,3 +221,33 @@ async def test_no_token_name_or_secret_is_ever_logged(tmp_path: Path) -> None:
     assert "session.ended" in [json.loads(line)["event"] for line in entries]
     for private in (secret, "Lena", "Maya", "private words", "eyJ", made.client_url):
         assert private not in server.log
+
+
+def test_a_receipt_is_verified_offline_and_a_changed_one_is_status_1(
+    runner: CliRunner, tmp_path: Path
+) -> None:
+    key = read_or_make_receipt_key(tmp_path)
+    file = tmp_path / "receipt.json"
+    file.write_text(Notary(key).receipt(ended(), STAYS))
+    public = runner.invoke(main, ["receipt", "key"]).stdout.strip()
+    assert public == Notary(key).public_key
+    for words in (
+        ["receipt", "verify", str(file)],
+        ["receipt", "verify", str(file), "--key", public],
+    ):
+        result = runner.invoke(main, words)
+        assert (result.exit_code, result.stderr) == (0, "")
+        assert "The receipt is good: session s, therapist." in result.stdout
+    said = json.loads(runner.invoke(main, ["receipt", "verify", str(file), "--json"]).stdout)
+    assert said["overlap_s"] == 2817
+    file.write_text(file.read_text().replace("2817", "3600"))
+    result = runner.invoke(main, ["receipt", "verify", str(file)])
+    assert (result.exit_code, result.stderr) == (1, "plumm: this receipt was changed\n")
+
+
+def test_without_a_key_a_receipt_cannot_be_verified(runner: CliRunner, tmp_path: Path) -> None:
+    file = tmp_path / "receipt.json"
+    file.write_bytes(RECEIPT)
+    result = runner.invoke(main, ["receipt", "verify", str(file)])
+    assert result.exit_code == 1
+    assert "--key" in result.stderr

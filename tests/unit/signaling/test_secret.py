@@ -1,11 +1,13 @@
-"""The secret on disk: made once, private, and never anything that could be guessed."""
+"""The secret and the key on disk: made once, private, and never anything that could be guessed."""
 
 import os
 from pathlib import Path
 
 import pytest
 
-from signaling.secret import UnusableSecret, read_or_make_secret, read_secret
+from signaling.private_file import UnusableFile
+from signaling.receipt_key import read_or_make_receipt_key, read_receipt_key
+from signaling.secret import read_or_make_secret, read_secret
 
 
 def write(data_dir: Path, content: bytes, mode: int = 0o600) -> None:
@@ -34,18 +36,34 @@ def test_without_one_a_reader_is_told_so(tmp_path: Path) -> None:
 def test_what_is_no_secret_is_refused(tmp_path: Path, content: bytes) -> None:
     """An empty one would let anybody sign tokens."""
     write(tmp_path, content)
-    with pytest.raises(UnusableSecret, match="does not hold a secret"):
+    with pytest.raises(UnusableFile, match="does not hold a secret"):
         read_or_make_secret(tmp_path)
 
 
 @pytest.mark.parametrize("mode", [0o644, 0o666, 0o640])
 def test_one_that_others_can_read_is_refused(tmp_path: Path, mode: int) -> None:
     write(tmp_path, b"s" * 40, mode)
-    with pytest.raises(UnusableSecret, match="chmod 600"):
+    with pytest.raises(UnusableFile, match="chmod 600"):
         read_secret(tmp_path)
 
 
 def test_a_named_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "secret", 0o600)
-    with pytest.raises(UnusableSecret):
+    with pytest.raises(UnusableFile):
         read_secret(tmp_path)
+
+
+def test_the_key_for_receipts_is_made_once_for_its_owner_only(tmp_path: Path) -> None:
+    key = read_or_make_receipt_key(tmp_path)
+    assert (tmp_path / "receipt_key").stat().st_mode & 0o777 == 0o600
+    again = read_receipt_key(tmp_path)
+    assert read_or_make_receipt_key(tmp_path).private_bytes_raw() == key.private_bytes_raw()
+    assert again.private_bytes_raw() == key.private_bytes_raw()
+
+
+@pytest.mark.parametrize("content", [b"", b"short", b"!" * 44, b"A" * 48])
+def test_what_is_no_key_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "receipt_key").write_bytes(content)
+    (tmp_path / "receipt_key").chmod(0o600)
+    with pytest.raises(UnusableFile, match="does not hold a key for receipts"):
+        read_or_make_receipt_key(tmp_path)
