@@ -115,7 +115,7 @@ async def depth(connection: AsyncConnection) -> dict[str, int]:
         .where(deliveries.c.state != "done")
         .group_by(deliveries.c.state)
     )
-    return {"pending": 0, "parked": 0} | dict(found.tuples().all())
+    return {"pending": 0, "parked": 0} | {row[0]: row[1] for row in found}
 
 
 class Dispatcher:

@@ -3,14 +3,16 @@
 import asyncio
 import json
 import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, TypeVar
 
 import click
 import uvloop
 
 from rooms.clock import SystemClock
-from rooms.db.engine import DatabaseUnusable
+from rooms.db.engine import Database, DatabaseUnusable, StorageFailed
 from signaling.logs import configure_logs
 from signaling.secret import read_secret
 from signaling.settings import BadSettings, Settings, read_settings
@@ -73,6 +75,78 @@ def migrate() -> None:
         click.echo(f"The database is up to date ({after}).")
     else:
         click.echo(f"The database went from {before or 'nothing'} to {after}.")
+
+
+@main.command()
+@click.option("--parked", is_flag=True, required=True, help="Those that were given up.")
+@click.option("--retry", is_flag=True, help="Make them due again; a running server takes them.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
+def deliver(*, parked: bool, retry: bool, as_json: bool) -> None:  # noqa: ARG001 - says which
+    """See the deliveries of events that failed too often, and have them tried again."""
+    # Imported here: the other commands do without.
+    from rooms import outbox
+
+    async def work(database: Database) -> tuple[list[outbox.Delivery], int]:
+        async with database.transaction() as connection:
+            found = await outbox.parked(connection)
+            again = retry and await outbox.retry_parked(connection, SystemClock().now())
+        return found, int(again)
+
+    found, again = _with_database(work)
+    if as_json:
+        rows = [asdict(one) | {"due_at": one.due_at.isoformat()} for one in found]
+        click.echo(json.dumps({"parked": rows, "retried": again}))
+        return
+    for one in found:
+        click.echo(f"{one.event_id}  {one.type} -> {one.hook}  log: {one.error_id}")
+    told = f"{again} are tried again." if retry else f"{len(found)} are parked."
+    click.echo(told)
+
+
+@main.group("audit")
+def audit_log() -> None:
+    """The audit log: who did what, when."""
+
+
+@audit_log.command("verify")
+def verify_audit() -> None:
+    """Check that nothing in the log was changed. Status 0: it is whole; 1: it is not."""
+    # Imported here: the other commands do without.
+    from rooms import audit
+
+    async def work(database: Database) -> tuple[int, bytes]:
+        async with database.reading() as connection:
+            return await audit.verify(connection)
+
+    try:
+        count, last = _with_database(work)
+    except audit.BrokenChain as broken:
+        _fail(str(broken))
+    click.echo(f"The audit log is whole: {count} rows, the last {last.hex()}.")
+
+
+T = TypeVar("T")
+
+
+def _with_database(work: Callable[[Database], Awaitable[T]]) -> T:
+    """What `work` gives with this command's own connection to the database."""
+    # Imported here: the other commands do without.
+    from rooms.db.migrate import check
+
+    settings = _settings()
+
+    async def run() -> T:
+        await check(settings.database)
+        database = await Database.open(settings.database)
+        try:
+            return await work(database)
+        finally:
+            await database.close()
+
+    try:
+        return asyncio.run(run())
+    except (DatabaseUnusable, StorageFailed) as error:
+        _fail(str(error))
 
 
 @main.group()

@@ -12,6 +12,7 @@ import structlog
 from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from rooms import audit
 from rooms.clock import SystemClock
 from rooms.db.engine import Database, StorageFailed
 from rooms.db.migrate import check, migrate
@@ -131,6 +132,7 @@ class Plumm:
             raise
         metrics.watch_relay(sfu.stats)
         hooks = Hooks()
+        audit.add_to(hooks)
         dispatcher = Dispatcher(database, hooks, clock)
         rooms = news.rooms = SessionService(
             clock,
