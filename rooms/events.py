@@ -115,6 +115,15 @@ class UserAdded(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class UserDisabled(Event):
+    """An account was closed; all of its sign-ins are over. by: None for the command line."""
+
+    type: ClassVar[str] = "user.disabled"
+    user: UserId
+    by: UserId | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class UserSignedIn(Event):
     """Somebody signed in with the right password."""
 

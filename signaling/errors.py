@@ -30,6 +30,12 @@ ERRORS: Final[dict[str, ErrorKind]] = {
     "room.full": ErrorKind(409, "The room is full."),
     "room.not_joined": ErrorKind(409, "Join the room first."),
     "room.replaced": ErrorKind(409, "You joined this room from somewhere else."),
+    "sign_in.refused": ErrorKind(401, "The e-mail address or the password is not right."),
+    "sign_in.required": ErrorKind(401, "Sign in first."),
+    "password.weak": ErrorKind(
+        400, "A password has 12 characters or more, and is not the e-mail address."
+    ),
+    "user.unknown": ErrorKind(404, "Nobody has this e-mail address."),
     "role.forbidden": ErrorKind(403, "Your role may not do that."),
     "message.malformed": ErrorKind(400, "The message is not understood."),
     "message.unknown_event": ErrorKind(400, "There is no such event."),

@@ -1,6 +1,5 @@
 """The HTTP side: tokens, sessions, health and metrics, and the headers of every answer."""
 
-import json
 import secrets
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from signaling.errors import ERRORS, Refused, error_body
 from signaling.metrics import CONTENT_TYPE, Metrics
 from signaling.protocol import MAX_MESSAGE_BYTES, EndedSaid, PayloadType, SessionRequest, said
 from signaling.rate import TokenBucket, TokenBuckets
+from signaling.requests import bearer, check_origin, json_body
 from signaling.tokens import JOIN_TOKEN_LIFETIME, Grant, Tokens
 
 log = structlog.get_logger(__name__)
@@ -79,7 +79,7 @@ class Api:
 
     async def join_token(self, request: web.Request) -> web.Response:
         """A link token for a join token, while the session is not over."""
-        grant = self.tokens.read_link(_bearer(request))
+        grant = self.tokens.read_link(bearer(request))
         if not self._join_tokens.take(grant, self.clock.monotonic()):
             raise Refused("rate.limited")
         await check_invited(self.rooms, grant)
@@ -88,20 +88,18 @@ class Api:
 
     async def create_session(self, request: web.Request) -> web.Response:
         """A session that starts now, for whoever has the admin token."""
-        self.tokens.check_admin(_bearer(request))
-        return await self._created(_SESSION_REQUEST.read(await _json(request)))
+        self.tokens.check_admin(bearer(request))
+        return await self._created(_SESSION_REQUEST.read(await json_body(request)))
 
     async def end_session(self, request: web.Request) -> web.Response:
         """End a session from outside, for whoever has the admin token; again says the same."""
-        self.tokens.check_admin(_bearer(request))
+        self.tokens.check_admin(bearer(request))
         session = SessionId(request.match_info["session"])
         return web.json_response(said(EndedSaid, await self.rooms.end_by_admin(session)))
 
     async def create_demo(self, request: web.Request) -> web.Response:
         """The same with made-up names, for the button on the home page."""
-        origin = request.headers.get("Origin")
-        if origin is not None and origin not in self.origins:
-            raise Refused("origin.forbidden")
+        check_origin(request, self.origins)
         if not self._demos.take(self.clock.monotonic()):
             raise Refused("rate.limited")
         return await self._created(_DEMO_SESSION, _DEMO_LINKS_OUTLIVE)
@@ -175,19 +173,6 @@ async def _answered(request: web.Request, handler: _Handler) -> web.StreamRespon
         error_id = secrets.token_hex(4)
         log.error("request.failed", error_id=error_id, path=request.path, exc_info=failure)
         raise Refused("internal", error_id=error_id) from failure
-
-
-def _bearer(request: web.Request) -> str | None:
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else None
-
-
-async def _json(request: web.Request) -> object:
-    try:
-        document: object = json.loads(await request.read())
-    except (ValueError, RecursionError):
-        raise Refused("message.malformed", "not JSON") from None
-    return document
 
 
 def _security_headers(origins: Collection[str]) -> dict[str, str]:

@@ -34,6 +34,7 @@ MAX_SOCKETS: Final = 4
 Source: TypeAlias = Literal["microphone", "camera", "screen"]
 Picture: TypeAlias = Literal["camera", "screen"]
 Role: TypeAlias = Literal["therapist", "client"]
+UserRole: TypeAlias = Literal["therapist", "client", "support", "admin"]
 
 # From clients
 
@@ -120,6 +121,36 @@ class SessionRequest(_Payload):
     title: Annotated[str, StringConstraints(min_length=1, max_length=120)] = "Session"
     starts_at: _Instant | None = None
     waiting_room: bool = False
+
+
+_Email: TypeAlias = Annotated[str, StringConstraints(max_length=254)]
+_Password: TypeAlias = Annotated[str, StringConstraints(max_length=1024)]
+
+
+class SignInRequest(_Payload):
+    """`POST /api/sign-in`."""
+
+    email: _Email
+    password: _Password
+
+
+class SignOutRequest(_Payload):
+    """`POST /api/sign-out`. everywhere: on all devices."""
+
+    everywhere: bool = False
+
+
+class PasswordReset(_Payload):
+    """`POST /api/password-reset`."""
+
+    email: _Email
+
+
+class ChosenPassword(_Payload):
+    """`POST /api/password-reset/choose`. token: from the mail's link."""
+
+    token: Annotated[str, StringConstraints(max_length=64)]
+    password: _Password
 
 
 P = TypeVar("P")
@@ -285,6 +316,15 @@ class NotAdmittedSaid(_Said):
     role: Role
     server_time: datetime
     session: SessionSaid
+
+
+class MeSaid(_Said):
+    """Who is signed in, over HTTP."""
+
+    id: str
+    name: str
+    email: str
+    role: UserRole
 
 
 class SyncedSaid(_Said):

@@ -4,7 +4,7 @@ Read once, by the command line; everything else is handed values.
 """
 
 import re
-from ipaddress import ip_address
+from ipaddress import IPv4Network, IPv6Network, ip_address
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 from urllib.parse import urlsplit
@@ -80,6 +80,17 @@ class Settings(BaseSettings):
         description="Signs all tokens; 32 characters or more. Default: made once, in "
         "<data dir>/secret.",
     )
+    sign_in_idle_minutes: int = Field(
+        default=30, ge=1, le=1440, description="Minutes unused after which a sign-in is over."
+    )
+    sign_in_hours: int = Field(
+        default=12, ge=1, le=720, description="Hours after which it is over however much used."
+    )
+    trusted_proxies: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = Field(
+        default=(),
+        description="Addresses or networks, comma-separated, of the proxies in front, whose "
+        "X-Forwarded-For says where a request comes from.",
+    )
     turn_urls: _CommaList = Field(
         default=(),
         description="TURN and STUN servers, comma-separated, for browsers that cannot reach the "
@@ -115,7 +126,7 @@ class Settings(BaseSettings):
         default="console", description="How it is written to stderr."
     )
 
-    @field_validator("advertised_ip", "origins", "turn_urls", mode="before")
+    @field_validator("advertised_ip", "origins", "trusted_proxies", "turn_urls", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):

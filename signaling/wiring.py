@@ -18,10 +18,14 @@ from rooms.db.engine import Database, StorageFailed
 from rooms.db.migrate import check, migrate
 from rooms.hooks import Hooks
 from rooms.outbox import Dispatcher
+from rooms.people.passwords import Passwords
+from rooms.people.service import People
+from rooms.people.sign_ins import Lifetimes
 from rooms.ports import Clock, MediaPlane
 from rooms.receipt import Notary
 from rooms.service import SessionService
 from rooms.vocabulary import Media, ParticipantId, Quality, SessionId
+from signaling.accounts import Accounts
 from signaling.handlers import Negotiator, Services
 from signaling.http import Api, application
 from signaling.hub import Hub
@@ -39,6 +43,7 @@ log = structlog.get_logger(__name__)
 
 _EXPIRY_CHECK_S: Final = 1.0
 _FORGOTTEN_CHECK_S: Final = 10.0
+_OLD_FORGOTTEN_EVERY_S: Final = 3600.0
 # Presence that was observed and not stored yet is lost when the process dies.
 _OBSERVED_EVERY_S: Final = 1.0
 
@@ -103,6 +108,8 @@ class Plumm:
     app: web.Application
     sfu: Sfu
     rooms: SessionService
+    people: People
+    accounts: Accounts
     tokens: Tokens
     metrics: Metrics
     members: Members
@@ -156,9 +163,28 @@ class Plumm:
             origins=settings.allowed_origins,
             demo_sessions=settings.demo_sessions,
         )
+        people = People(
+            clock,
+            database,
+            hooks,
+            Passwords(),
+            lifetimes=Lifetimes(
+                idle=timedelta(minutes=settings.sign_in_idle_minutes),
+                absolute=timedelta(hours=settings.sign_in_hours),
+            ),
+            committed=dispatcher.wake,
+        )
+        accounts = Accounts(
+            people=people,
+            clock=clock,
+            origins=settings.allowed_origins,
+            cookie_lasts=timedelta(hours=settings.sign_in_hours),
+            proxies=settings.trusted_proxies,
+        )
         app = application(settings.allowed_origins, metrics)
         sockets.attach(app)
         api.attach(app)
+        accounts.attach(app)
         add_pages(app)
         tasks = [
             asyncio.create_task(work)
@@ -167,9 +193,12 @@ class Plumm:
                 _every(_EXPIRY_CHECK_S, rooms.expire),
                 _every(_OBSERVED_EVERY_S, rooms.observe),
                 _every(_FORGOTTEN_CHECK_S, rooms.end_forgotten),
+                _every(_OLD_FORGOTTEN_EVERY_S, people.forget_old),
             )
         ]
-        return cls(app, sfu, rooms, tokens, metrics, members, sockets, database, tasks)
+        return cls(
+            app, sfu, rooms, people, accounts, tokens, metrics, members, sockets, database, tasks
+        )
 
     async def stop(self) -> None:
         """Tell everyone, close their sockets, then the media, and last the database."""
@@ -182,6 +211,8 @@ class Plumm:
         await asyncio.sleep(0)  # what is told is queued in the loop's next turn
         await self.sockets.stop()
         await self.rooms.settle()
+        await self.accounts.settle()
+        self.people.close()
         await self.sfu.close()
         await self.database.close()
 
