@@ -82,17 +82,21 @@ const told: string[] = [];
 const refused = vi.fn();
 
 function client(): SignalingClient {
-  return new SignalingClient("link", {
-    connected: () => told.push("connected"),
-    disconnected: () => told.push("disconnected"),
-    proven: () => told.push("proven"),
-    refused,
-    stateChanged: () => {},
-    sectionsChanged: () => {},
-    layersChanged: () => {},
-    ended: () => {},
-    replaced: () => {},
-  });
+  return new SignalingClient(
+    { link: "link" },
+    {
+      connected: () => told.push("connected"),
+      disconnected: () => told.push("disconnected"),
+      proven: () => told.push("proven"),
+      refused,
+      stateChanged: () => {},
+      sectionsChanged: () => {},
+      layersChanged: () => {},
+      ended: () => {},
+      replaced: () => {},
+      admitted: () => {},
+    },
+  );
 }
 
 function wire(number = 0): Wire {

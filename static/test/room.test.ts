@@ -32,11 +32,17 @@ function person(id: string, change: Partial<Participant> = {}): Participant {
 }
 
 function room(...participants: Participant[]): RoomState {
-  return { version: 1, status: "live", live_since: null, speaker: null, participants };
+  return { version: 1, status: "live", live_since: null, speaker: null, participants, waiting: [] };
 }
 
 describe("what a screen reader says", () => {
   const said = (before: RoomState, now: RoomState) => announcements(before, now, "me");
+
+  test("names who is waiting, once", () => {
+    const waits = { ...room(person("me")), waiting: [{ id: "maya", name: "Maya" }] };
+    expect(said(room(person("me")), waits)).toEqual(["Maya is waiting to be let in."]);
+    expect(said(waits, waits)).toEqual([]);
+  });
 
   test("names who joined and who left", () => {
     expect(said(room(person("me")), room(person("me"), person("Maya")))).toEqual(["Maya joined."]);
@@ -175,6 +181,8 @@ describe("words", () => {
       name: "Lena",
       ended_at: "2026-01-05T10:48:00Z",
       duration_s: 48 * 60,
+      overlap_s: 47 * 60,
+      confirmed_at: null,
     };
     const own = endedWords(ended, "therapist", "t");
     expect(own.text).toMatch(/^You ended it at .* It lasted 48 minutes\.$/);
@@ -183,7 +191,7 @@ describe("words", () => {
     expect(others.text).toMatch(/^Lena ended it/);
     expect(others.next).not.toContain("payout");
     const forgotten = endedWords({ ...ended, cause: "timeout" }, "therapist", "t");
-    expect(forgotten.next).toBe("");
+    expect(forgotten.next).toBe("If it took place, say so on your dashboard, and it counts.");
     const stranger = endedWords(ended, undefined, "");
     expect(stranger.text).toMatch(/^Lena ended it at .* It lasted 48 minutes\.$/);
     expect(stranger.next).toBe("");

@@ -14,8 +14,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
-from typing import BinaryIO, Self
+from typing import Any, BinaryIO, Self
 
+from rooms.clock import SystemClock
+from signaling.tokens import Tokens
 from tests.support.network import Namespace
 
 STARTS_WITHIN_S = 20
@@ -143,6 +145,22 @@ class Server:
         assert done.returncode == 0, done.stderr.decode()
         made = json.loads(done.stdout)
         return [made["therapist_url"], made["client_url"], *made["other_urls"]]
+
+    def book(self, **wanted: Any) -> Session:
+        """A session of Dr. Lena Hart and Maya Lind, made over HTTP as PROTOCOL.md says."""
+        body = {"therapist": "Dr. Lena Hart", "client": "Maya Lind"} | wanted
+        made = self._post("/api/sessions", body)
+        return Session(**{name: made[name] for name in Session.__slots__})
+
+    def _post(self, path: str, body: object) -> Any:
+        token = Tokens(self.secret, SystemClock()).admin()
+        request = urllib.request.Request(
+            self.url + path,
+            json.dumps(body).encode(),
+            {"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=5) as response:
+            return json.loads(response.read())
 
     def command(self, *words: str, stdout: BinaryIO | None = None) -> subprocess.Popen[bytes]:
         """Start another `plumm` command beside the server."""

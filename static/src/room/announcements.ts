@@ -18,6 +18,10 @@ export function announcements(
     else if (old === undefined) said.push(`${participant.name} joined.`);
     else said.push(...othersChanges(old, participant));
   }
+  const waited = new Set(before.waiting.map(({ id }) => id));
+  for (const { id, name } of now.waiting) {
+    if (!waited.has(id)) said.push(`${name} is waiting to be let in.`);
+  }
   for (const participant of before.participants) {
     if (!here.has(participant.id)) said.push(`${participant.name} left.`);
   }

@@ -1,5 +1,6 @@
 import { css, html, LitElement, nothing, type TemplateResult } from "lit";
 import { customElement, query, state } from "lit/decorators.js";
+import { DASHBOARD } from "../account/address";
 import { close, shareScreen } from "../icons";
 import type { RoomState } from "../signaling/protocol";
 import { base, buttons } from "../styles/shared";
@@ -16,7 +17,14 @@ import "./plumm-stage";
 import "./plumm-top-line";
 import { Following } from "./following";
 import { type Phase, RoomSession } from "./session";
-import { endedWords, endQuestion, failureWords, PAUSED } from "./words";
+import {
+  earlyWords,
+  endedWords,
+  endQuestion,
+  failureWords,
+  PAUSED,
+  toBeAdmittedWords,
+} from "./words";
 
 const FADE_AFTER_MS = 3_000;
 const SLOW_AFTER_MS = 5_000;
@@ -273,8 +281,12 @@ export class PlummRoom extends LitElement {
       case "checking":
       case "prejoin":
         return html`<plumm-prejoin .session=${session}></plumm-prejoin>`;
+      case "early":
+        return this.#early();
       case "joining":
         return this.#joining();
+      case "waiting":
+        return this.#toBeAdmitted();
       case "in":
         return this.#room();
       case "left":
@@ -309,6 +321,21 @@ export class PlummRoom extends LitElement {
     </main>`;
   }
 
+  #early() {
+    const { title, text } = earlyWords(this.#session.opensAt ?? "", Date.now());
+    return this.#message(title, text);
+  }
+
+  #toBeAdmitted() {
+    const { facts } = this.#session;
+    const therapists = facts?.invited.filter(({ role }) => role === "therapist") ?? [];
+    const { title, text } = toBeAdmittedWords(therapists.map(({ name }) => name));
+    return this.#message(title, text, {
+      label: "Leave",
+      press: () => void this.#session.leave(),
+    });
+  }
+
   #room() {
     const session = this.#session;
     const { own, call } = session;
@@ -322,7 +349,9 @@ export class PlummRoom extends LitElement {
       <h1 class="unseen">${session.facts?.title}</h1>
       <plumm-stage .session=${session}></plumm-stage>
       <plumm-top-line .session=${session}></plumm-top-line>
-      <div class="notices">${own.screen ? this.#sharing() : nothing}${this.#notice()}</div>
+      <div class="notices">
+        ${this.#waiting()}${own.screen ? this.#sharing() : nothing}${this.#notice()}
+      </div>
       <plumm-controls
         .own=${own}
         .viewer=${session.role}
@@ -341,6 +370,17 @@ export class PlummRoom extends LitElement {
         .end=${() => session.endForAll()}
       ></plumm-end-dialog>
     </main>`;
+  }
+
+  #waiting() {
+    const { role, state } = this.#session;
+    if (role !== "therapist") return nothing;
+    return state?.waiting.map(
+      ({ id, name }) => html`<div class="notice">
+        <span>${name} is waiting</span>
+        <button @click=${() => void this.#session.admit(id)}>Admit</button>
+      </div>`,
+    );
   }
 
   #sharing() {
@@ -391,8 +431,14 @@ export class PlummRoom extends LitElement {
     if (end === undefined) return html``;
     const { title, text, next } = endedWords(end.ended, end.role, end.selfId);
     return html`<plumm-page .title=${title} .text=${text} .next=${next}>
-      <div class="actions"><a class="button quiet" href="/">Go to the start page</a></div>
+      <div class="actions">${this.#wayBack()}</div>
     </plumm-page>`;
+  }
+
+  #wayBack() {
+    return this.#session.signedIn
+      ? html`<a class="button quiet" href=${DASHBOARD}>Go to your sessions</a>`
+      : html`<a class="button quiet" href="/">Go to the start page</a>`;
   }
 
   #failed() {

@@ -5,6 +5,7 @@
  * yet. Dispatches "change" whenever something shown may be another.
  */
 
+import { signInAddress } from "../account/address";
 import { chooseAnyDevice, type Device } from "../media/devices";
 import { LocalMedia } from "../media/local";
 import { ScreenCapture } from "../media/screen";
@@ -12,10 +13,11 @@ import { type HowItEnded, tabSession, updateTabSession } from "../memory";
 import { onNetworkChange } from "../network";
 import { SignalingClient, type SignalingListener } from "../signaling/client";
 import { Refused, Unreachable } from "../signaling/errors";
-import { fetchJoinToken } from "../signaling/join_token";
+import { type Door, fetchJoinToken } from "../signaling/join_token";
 import type {
   Ended,
   Joined,
+  NotAdmitted,
   OwnState,
   Participant,
   Requests,
@@ -30,8 +32,10 @@ import { devicesWords, type Notice, noticeWords } from "./words";
 
 export type Phase =
   | "checking"
+  | "early"
   | "prejoin"
   | "joining"
+  | "waiting"
   | "in"
   | "left"
   | "ended"
@@ -43,6 +47,8 @@ const SOURCES = ["microphone", "camera"] as const;
 const TOKEN_FRESH_MS = 60_000;
 const LEAVE_TIMEOUT_MS = 1_000;
 const RETRY_PAUSE_MS = 1_000;
+// The own clock may be wrong, and a timer may sleep with the computer.
+const EARLY_RETRY_MS = { least: 5_000, most: 60_000 };
 // An answer takes milliseconds; what a bad link does to it, a second or two. Beyond that a new
 // socket is the sooner way.
 const OFFER_TIMEOUT_MS = 3_000;
@@ -61,12 +67,14 @@ export class RoomSession extends EventTarget {
   selfId = "";
   state: RoomState | undefined;
   end: HowItEnded | undefined;
+  /** In "early": when the room opens. */
+  opensAt: string | undefined;
   /** The socket is up and the room is joined on it. */
   online = false;
   /** Add to the own clock to get the server's, ms. */
   clockOffsetMs = 0;
 
-  readonly #linkToken: string;
+  readonly #door: Door;
   readonly #screen = new ScreenCapture(() => this.#screenChanged());
   readonly #views = new Views((views) => this.#tellViews(views));
   /** The others who share their screens, the one who began last at the end. */
@@ -80,10 +88,16 @@ export class RoomSession extends EventTarget {
   #sending = false;
   #seen = new Map<string, Participant>();
 
+  /** linkToken: what the link brought; "" for one who comes signed in. */
   constructor(id: string, linkToken: string) {
     super();
     this.id = id;
-    this.#linkToken = linkToken;
+    this.#door = linkToken === "" ? { session: id } : { link: linkToken };
+  }
+
+  /** Whether one comes with an account, and has a dashboard to go back to. */
+  get signedIn(): boolean {
+    return "session" in this.#door;
   }
 
   // What is shown
@@ -137,9 +151,7 @@ export class RoomSession extends EventTarget {
   /** Look at the link and the tab's memory, and go where they lead. */
   async start(): Promise<void> {
     const memory = tabSession(this.id);
-    if (this.#linkToken === "") {
-      this.#fail(new Refused({ code: "token.missing", message: "no link token in the address" }));
-    } else if (memory.joined !== undefined) {
+    if (memory.joined !== undefined) {
       const { joined } = memory;
       // Off stays off, even on a server that has forgotten this participant meanwhile.
       for (const source of SOURCES) if (!joined[source]) this.#unsent[source] = false;
@@ -221,6 +233,15 @@ export class RoomSession extends EventTarget {
     this.#changed();
   }
 
+  /** Let one in who waits. */
+  async admit(id: string): Promise<void> {
+    try {
+      await this.#request("room:admit", { participant_id: id });
+    } catch (error) {
+      this.say(noticeWords(error instanceof Refused ? error : "admit-unheard"));
+    }
+  }
+
   say(notice: Notice | undefined): void {
     this.notice = notice;
     this.#changed();
@@ -230,7 +251,7 @@ export class RoomSession extends EventTarget {
 
   async #prejoin(): Promise<void> {
     try {
-      this.#token = { value: await fetchJoinToken(this.#linkToken), at: Date.now() };
+      this.#token = { value: await fetchJoinToken(this.#door), at: Date.now() };
     } catch (error) {
       // An unreachable server is met again, and waited for, after Join.
       if (error instanceof Refused) return this.#fail(error);
@@ -257,7 +278,7 @@ export class RoomSession extends EventTarget {
     );
     this.#signaling?.close();
     const signaling = new SignalingClient(
-      this.#linkToken,
+      this.#door,
       this.#listener(() => this.#signaling === signaling),
     );
     this.#signaling = signaling;
@@ -295,6 +316,7 @@ export class RoomSession extends EventTarget {
       layersChanged: heard((layers) => this.#call?.layersChanged(layers)),
       ended: heard((ended) => this.#over(ended)),
       replaced: heard(() => this.#finish("replaced")),
+      admitted: heard(() => void this.#joinRoom()),
     };
   }
 
@@ -302,7 +324,9 @@ export class RoomSession extends EventTarget {
     const signaling = this.#signaling;
     try {
       const joined = await signaling?.request("room:join", {}, JOIN_TIMEOUT_MS);
-      if (joined !== undefined && signaling === this.#signaling) this.#joined(joined);
+      if (joined === undefined || signaling !== this.#signaling) return;
+      if (joined.waiting) this.#waits(joined);
+      else this.#joined(joined);
     } catch (error) {
       // Unreachable: the socket is gone again, and the next one asks again.
       if (!(error instanceof Refused)) return;
@@ -316,11 +340,20 @@ export class RoomSession extends EventTarget {
     }
   }
 
+  #greeted({ participant_id, role, session, server_time }: Joined | NotAdmitted): void {
+    this.selfId = participant_id;
+    this.role = role;
+    this.facts = session;
+    this.clockOffsetMs = Date.parse(server_time) - Date.now();
+  }
+
+  #waits(answer: NotAdmitted): void {
+    this.#greeted(answer);
+    this.#enter("waiting");
+  }
+
   #joined(joined: Joined): void {
-    this.selfId = joined.participant_id;
-    this.role = joined.role;
-    this.facts = joined.session;
-    this.clockOffsetMs = Date.parse(joined.server_time) - Date.now();
+    this.#greeted(joined);
     this.online = true;
     this.#signaling?.takeState(joined.state);
     // A snapshot that came before this acknowledgement could not be read without knowing who we are.
@@ -380,13 +413,25 @@ export class RoomSession extends EventTarget {
       this.#over(error.ended);
     } else if (error.code === "room.replaced") {
       this.#finish("replaced");
+    } else if (error.code === "sign_in.required") {
+      location.assign(signInAddress(location.pathname));
+    } else if (error.opensAt !== undefined) {
+      this.#waitForOpening(error.opensAt);
     } else {
       this.failure = error;
       this.#finish("failed");
     }
   }
 
-  #finish(phase: "ended" | "replaced" | "failed"): void {
+  #waitForOpening(opensAt: string): void {
+    this.opensAt = opensAt;
+    this.#finish("early");
+    const { least, most } = EARLY_RETRY_MS;
+    const wait = Date.parse(opensAt) - Date.now();
+    setTimeout(() => void this.#prejoin(), Math.min(Math.max(wait, least), most));
+  }
+
+  #finish(phase: "early" | "ended" | "replaced" | "failed"): void {
     this.#stopMedia();
     this.#signaling?.close();
     this.#signaling = undefined;

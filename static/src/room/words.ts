@@ -116,7 +116,12 @@ function referenceWords(reference: string): string {
 }
 
 /** What the room says over the picture when something did not work. */
-export function noticeWords(what: Refused | "end-unheard" | "refresh-failed"): Notice {
+export function noticeWords(
+  what: Refused | "end-unheard" | "admit-unheard" | "refresh-failed",
+): Notice {
+  if (what === "admit-unheard") {
+    return { tone: "error", text: "The server did not hear us. Press Admit again in a moment." };
+  }
   if (what === "end-unheard") {
     return {
       tone: "error",
@@ -197,6 +202,31 @@ export function waitingWords(
   return { title: `Waiting for ${whom}.`, text };
 }
 
+/** The page of one who comes before the room opens. now: ms since the epoch. */
+export function earlyWords(opensAt: string, now: number): Page {
+  const at = new Date(opensAt);
+  const today = at.toDateString() === new Date(now).toDateString();
+  const day = new Intl.DateTimeFormat(undefined, {
+    weekday: "long",
+    day: "numeric",
+    month: "long",
+  });
+  const when = today ? `at ${timeWords(opensAt)}` : `on ${day.format(at)} at ${timeWords(opensAt)}`;
+  return {
+    title: `This room opens ${when}`,
+    text: "Keep this page open if you like: it lets you in by itself then.",
+  };
+}
+
+/** The page of a client who is to be let in. therapists: their names. */
+export function toBeAdmittedWords(therapists: readonly string[]): Page {
+  const who = therapists.length > 0 ? namesWords(therapists) : "Your therapist";
+  return {
+    title: `${who} will let you in`,
+    text: "You are in the right place, and they can see that you are here.",
+  };
+}
+
 /** What the End dialog asks. people: everyone in the room, oneself included. */
 export function endQuestion(people: number, seconds: number): { question: string; facts: string } {
   const whom = people > 2 ? "everyone" : "both of you";
@@ -228,7 +258,9 @@ export function endedWords(
 
 function nextWords(cause: Ended["cause"], role: Role | undefined): string {
   if (role === "client") return "You can book your next session whenever you like.";
-  return role === "therapist" && cause === "therapist" ? "Your payout is counted from here." : "";
+  if (role !== "therapist") return "";
+  if (cause === "therapist") return "Your payout is counted from here.";
+  return cause === "timeout" ? "If it took place, say so on your dashboard, and it counts." : "";
 }
 
 /** "MR" of "Maya Rossi", "M" of "maya", "LH" of "Dr. Lena Hart". */

@@ -8,6 +8,7 @@
 
 import { delayMs } from "./backoff";
 import { Refused, Unreachable } from "./errors";
+import type { Door } from "./join_token";
 import type { Ack, Ended, Layers, Requests, RoomState, Sections } from "./protocol";
 import { ServerSocket } from "./socket";
 import { SnapshotGate } from "./versions";
@@ -32,10 +33,12 @@ export interface SignalingListener {
   layersChanged(layers: Layers): void;
   ended(ended: Ended): void;
   replaced(): void;
+  /** One who waits may come in. */
+  admitted(): void;
 }
 
 export class SignalingClient {
-  readonly #linkToken: string;
+  readonly #door: Door;
   readonly #listener: SignalingListener;
   readonly #gate = new SnapshotGate();
   #socket: ServerSocket;
@@ -46,8 +49,8 @@ export class SignalingClient {
   #open = false;
   #wasConnected = false;
 
-  constructor(linkToken: string, listener: SignalingListener) {
-    this.#linkToken = linkToken;
+  constructor(door: Door, listener: SignalingListener) {
+    this.#door = door;
     this.#listener = listener;
     this.#socket = this.#newSocket();
   }
@@ -135,7 +138,7 @@ export class SignalingClient {
   }
 
   #newSocket(): ServerSocket {
-    return new ServerSocket(this.#linkToken, {
+    return new ServerSocket(this.#door, {
       connected: (socket) => this.#connected(socket),
       lost: (socket, hung) => this.#lost(socket, hung),
       refused: (error) => this.#giveUp(error),
@@ -149,6 +152,7 @@ export class SignalingClient {
     else if (name === "rtc:layers") this.#listener.layersChanged(payload as Layers);
     else if (name === "session:ended") this.#listener.ended(payload as Ended);
     else if (name === "room:replaced") this.#listener.replaced();
+    else if (name === "room:admitted") this.#listener.admitted();
   }
 
   #connected(socket: ServerSocket): void {

@@ -7,12 +7,15 @@ export class Refused extends Error {
   readonly reference: string | undefined;
   /** How the session ended; only with "session.ended". */
   readonly ended: Ended | undefined;
+  /** When the room opens; only with "session.not_open". */
+  readonly opensAt: string | undefined;
 
   constructor(body: ErrorBody) {
     super(body.message);
     this.code = body.code;
     this.reference = body.id;
     this.ended = body.ended;
+    this.opensAt = body.opens_at;
   }
 }
 

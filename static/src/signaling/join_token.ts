@@ -5,22 +5,28 @@ import type { ErrorBody } from "./protocol";
 const TIMEOUT_MS = 10_000;
 const TOO_MANY_REQUESTS = 429;
 
+/** What lets one in: the token of a link, or being signed in and invited to this session. */
+export type Door = { link: string } | { session: string };
+
 /**
- * Exchange the link token for a join token, good for one connection and a few minutes.
- * Raises Refused when the link is no good, Unreachable when there was no usable answer: also
+ * Exchange it for a join token, good for one connection and a few minutes.
+ * Raises Refused when the door is shut, Unreachable when there was no usable answer: also
  * when too many were asked for, because that passes, and when `signal` ended it.
  */
 export async function fetchJoinToken(
-  linkToken: string,
+  door: Door,
   signal: AbortSignal = AbortSignal.timeout(TIMEOUT_MS),
 ): Promise<string> {
   let response: Response;
   try {
-    response = await fetch("/api/join-token", {
-      method: "POST",
-      headers: { Authorization: `Bearer ${linkToken}` },
-      signal,
-    });
+    response =
+      "link" in door
+        ? await fetch("/api/join-token", {
+            method: "POST",
+            headers: { Authorization: `Bearer ${door.link}` },
+            signal,
+          })
+        : await fetch(`/api/my/sessions/${door.session}/join-token`, { method: "POST", signal });
   } catch {
     throw new Unreachable("no answer to the join token request");
   }

@@ -26,6 +26,8 @@ export interface RoomState {
   /** Who speaks, or did a moment ago. */
   speaker: string | null;
   participants: Participant[];
+  /** Who asked to come in and is to be admitted. */
+  waiting: { id: string; name: string }[];
 }
 
 export interface TrackSlot {
@@ -62,6 +64,10 @@ export interface Ended {
   name: string | null;
   ended_at: string;
   duration_s: number;
+  /** How long both were there with media flowing. */
+  overlap_s: number;
+  /** When the therapist said that a session that timed out took place. */
+  confirmed_at: string | null;
 }
 
 export interface SessionFacts {
@@ -73,7 +79,17 @@ export interface SessionFacts {
   invited: { id: string; name: string; role: Role }[];
 }
 
+/** The answer to one who is to be admitted first. */
+export interface NotAdmitted {
+  waiting: true;
+  participant_id: string;
+  role: Role;
+  server_time: string;
+  session: SessionFacts;
+}
+
 export interface Joined {
+  waiting?: never;
   participant_id: string;
   role: Role;
   server_time: string;
@@ -109,8 +125,9 @@ type Nothing = Record<string, never>;
 
 /** Every event from a client: what it carries and what its acknowledgement brings. */
 export interface Requests {
-  "room:join": { payload: Nothing; data: Joined };
+  "room:join": { payload: Nothing; data: Joined | NotAdmitted };
   "room:leave": { payload: Nothing; data: Nothing };
+  "room:admit": { payload: { participant_id: string }; data: Nothing };
   "room:sync": { payload: Nothing; data: { state: RoomState; sections: Sections } };
   "rtc:offer": { payload: Offer; data: Answer };
   "rtc:view": { payload: { views: View[] }; data: Nothing };
@@ -125,6 +142,8 @@ export interface ErrorBody {
   id?: string;
   /** With "session.ended". */
   ended?: Ended;
+  /** With "session.not_open". */
+  opens_at?: string;
 }
 
 export type Ack<Data> = { ok: true; data: Data } | { ok: false; error: ErrorBody };

@@ -7,7 +7,7 @@
 
 import { io, type Socket } from "socket.io-client";
 import { Refused } from "./errors";
-import { fetchJoinToken } from "./join_token";
+import { type Door, fetchJoinToken } from "./join_token";
 import type { ErrorBody } from "./protocol";
 
 // Two round trips. Longer than a second, so that a lost SYN is repeated within the attempt; and
@@ -36,14 +36,14 @@ interface Attempt {
 }
 
 export class ServerSocket {
-  readonly #linkToken: string;
+  readonly #door: Door;
   readonly #listener: SocketListener;
   readonly #socket: Socket;
   /** From `open` until the socket is lost or closed. */
   #attempt: Attempt | undefined;
 
-  constructor(linkToken: string, listener: SocketListener) {
-    this.#linkToken = linkToken;
+  constructor(door: Door, listener: SocketListener) {
+    this.#door = door;
     this.#listener = listener;
     this.#socket = io({
       transports: ["websocket"],
@@ -65,7 +65,7 @@ export class ServerSocket {
   open(token?: string): void {
     const abandon = new AbortController();
     const attempt: Attempt = {
-      token: token === undefined ? fetchJoinToken(this.#linkToken, abandon.signal) : ready(token),
+      token: token === undefined ? fetchJoinToken(this.#door, abandon.signal) : ready(token),
       abandon,
       hung: false,
       timer: setTimeout(() => {
