@@ -39,7 +39,7 @@ from media.relay.counters cimport (
 )
 from media.relay.descriptor cimport describe
 from media.relay.forward cimport add_to_run, flush, forward_runs
-from media.relay.layers cimport is_alive
+from media.relay.layers cimport is_alive, want_pictures
 from media.relay.reception cimport reception_extend, reception_note
 from media.relay.recovery cimport recovery_note
 from media.relay.red cimport red_describe
@@ -96,6 +96,9 @@ cdef enum:
     # pairs. Python answers some 5,000 a second in all.
     STUN_WINDOW_US = 250000
     STUN_PER_WINDOW = 100
+    # A peer that was silent for so long was away: whoever receives anything sends feedback, and
+    # its browser would miss a picture for up to 3 s before it asks.
+    AWAY_US = 2000000
 
 
 cdef void ingest_batch(Shard *shard, int messages) noexcept nogil:
@@ -287,6 +290,7 @@ cdef void ingest_rtcp(Shard *shard, Binding *binding, uint8_t *data, int length)
     if stream == NULL:
         return
     binding.seen_us = stream.seen_us = shard.now_us
+    note_heard(shard, peer)
     shard.counters[RTCP_IN] += 1
     reported = read_rtcp(shard, peer, data, length)
     track = reported.track if reported != NULL else NULL
@@ -306,6 +310,7 @@ cdef void ingest_rtp(Shard *shard, Binding *binding, uint8_t *data, int length) 
     if stream == NULL:
         return
     binding.seen_us = shard.now_us
+    note_heard(shard, peer)
     shard.counters[RTP_IN] += 1
     packet = &shard.packets[shard.packet_count]
     packet.data = data
@@ -326,6 +331,12 @@ cdef void ingest_rtp(Shard *shard, Binding *binding, uint8_t *data, int length) 
         shard.counters[DROPPED_UNKNOWN_SSRC] += 1
         return
     ingest_media(shard, peer, stream, packet)
+
+
+cdef inline void note_heard(Shard *shard, Peer *peer) noexcept nogil:
+    if peer.heard_us and shard.now_us - peer.heard_us > AWAY_US:
+        want_pictures(shard, peer, shard.now_us)
+    peer.heard_us = shard.now_us
 
 
 cdef void note_transport_number(Shard *shard, Peer *peer, const Packet *packet) noexcept nogil:

@@ -6,7 +6,7 @@
 from libc.stdint cimport int64_t
 from libc.string cimport memcmp
 from media.relay.recovery cimport recovery_stop
-from media.relay.state cimport Layer, Shard, Stream, Subscription, Track
+from media.relay.state cimport Layer, Peer, Shard, Stream, Subscription, Track
 from media.relay.timers cimport want_keyframe
 
 cdef enum:
@@ -108,3 +108,31 @@ cdef inline void want_start(
     while layer > 0 and not is_alive(&track.layers[layer], now_us):
         layer -= 1
     want_keyframe(shard, track, &track.layers[layer], now_us)
+
+
+cdef inline void want_picture(
+    Shard *shard, const Subscription *subscription, int64_t now_us
+) noexcept nogil:
+    """Have the subscriber get a keyframe, of what it gets or else of what it waits for."""
+    cdef Track *track = subscription.source
+    if not subscription.is_video or track == NULL:
+        return
+    if subscription.flowing:
+        want_keyframe(shard, track, &track.layers[subscription.layer], now_us)
+    else:
+        want_start(shard, subscription, now_us)
+
+
+cdef inline void want_pictures(Shard *shard, Peer *peer, int64_t now_us) noexcept nogil:
+    """Have everything that the peer sends and receives go on with a keyframe."""
+    cdef Subscription *subscription = peer.subscriptions
+    cdef Track *track = peer.tracks
+    cdef int i
+    while subscription != NULL:
+        want_picture(shard, subscription, now_us)
+        subscription = subscription.next
+    while track != NULL:
+        for i in range(track.layer_count):
+            if track.is_video and track.layers[i].watched:
+                want_keyframe(shard, track, &track.layers[i], now_us)
+        track = track.next

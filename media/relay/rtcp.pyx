@@ -10,11 +10,10 @@ draft-alvestrand-rmcat-remb-03, 2.2 (REMB).
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 from media.relay.acknowledged cimport read_transport_feedback
 from media.relay.counters cimport DROPPED_MALFORMED
-from media.relay.layers cimport want_start
+from media.relay.layers cimport want_picture
 from media.relay.reception cimport reception_fraction_lost, reception_lost
 from media.relay.resend cimport answer_nack
-from media.relay.state cimport MEDIA, Peer, Shard, Stream, Subscription, Track
-from media.relay.timers cimport want_keyframe
+from media.relay.state cimport MEDIA, Peer, Shard, Stream, Subscription
 from media.relay.wire cimport get16, get32, get64, put16, put24, put32, put64
 
 cdef enum:
@@ -127,14 +126,8 @@ cdef void read_nack(Shard *shard, Peer *peer, const uint8_t *data, size_t length
 
 cdef void read_keyframe_request(Shard *shard, Peer *peer, uint32_t ssrc) noexcept nogil:
     cdef Subscription *subscription = find_subscription(peer, ssrc)
-    cdef Track *track
-    if subscription == NULL or not subscription.is_video or subscription.source == NULL:
-        return
-    track = subscription.source
-    if subscription.flowing:
-        want_keyframe(shard, track, &track.layers[subscription.layer], shard.now_us)
-    else:
-        want_start(shard, subscription, shard.now_us)
+    if subscription != NULL:
+        want_picture(shard, subscription, shard.now_us)
 
 
 cdef void read_fir(Shard *shard, Peer *peer, const uint8_t *data, size_t length) noexcept nogil:

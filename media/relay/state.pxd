@@ -363,6 +363,7 @@ cdef struct Peer:
     uint64_t fraction_lost          # their sum, of 256
     int64_t reports_due_us          # 0: nothing to report
     int64_t round_trip_us           # as its last receiver report tells; 0: not known
+    int64_t heard_us                # its last authentic packet; 0: none yet
     uint64_t packets_in
     uint64_t bytes_in
     uint64_t packets_out

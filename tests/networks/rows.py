@@ -1,6 +1,8 @@
 """Bad links, and what a call over each must hold. Data, and how each is played."""
 
 import asyncio
+import re
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -84,19 +86,29 @@ def _made(span: Span) -> int:
 
 
 async def _silence(call: Call, _: float) -> Figures:
-    """Longer than consent lasts, so that both ends have given up."""
+    """Longer than consent lasts, so that both ends have given up; then Refresh is pressed."""
     lasts_s = 40.0
-    back_at = 0.0
+    gone_at = told_at = back_at = 0.0
+    person = call.far.remote_videos().first
+    before = await person.get_attribute("data-participant")
 
     async def happens() -> None:
-        nonlocal back_at
-        call.link.become(both=Impairment(blackout=True))
-        await asyncio.sleep(lasts_s)
+        nonlocal gone_at, told_at, back_at
+        gone_at = epoch_ms(call.link.become(both=Impairment(blackout=True)))
+        badge = call.far.page.get_by_text(re.compile("reconnecting")).first
+        await badge.wait_for(timeout=lasts_s * 1000)
+        told_at = time.time() * 1000
+        await asyncio.sleep(lasts_s - (told_at - gone_at) / 1000)
         back_at = epoch_ms(call.link.become(both=_CLEAN))
+        await call.near.press("Refresh")
         await asyncio.sleep(20)
 
     near, far = await call.until(happens())
-    return {"moving_again_ms": max(near.moving_after(back_at), far.moving_after(back_at))}
+    return {
+        "shown_as_gone_ms": told_at - gone_at,
+        "moving_again_ms": max(near.moving_after(back_at), far.moving_after(back_at)),
+        "other_participants": await person.get_attribute("data-participant") != before,
+    }
 
 
 def _address(change: Callable[[Call], float]) -> Callable[[Call, float], Awaitable[Figures]]:
@@ -190,7 +202,13 @@ ROWS: Final = (
         # Chromium on Linux tells WebRTC of a new address after 2 s.
         {"moving_again_ms": 4_000},
     ),
-    Row("40 s of nothing", _silence, {"moving_again_ms": 5_000}, {}),
+    Row(
+        "40 s of nothing, then Refresh",
+        _silence,
+        # 30 s: how long consent to send lasts.
+        {"shown_as_gone_ms": 32_000, "moving_again_ms": 5_000, "other_participants": 0},
+        {},
+    ),
     Row(
         "3 Mbit/s down, 300 kbit/s, 3 Mbit/s",
         _squeezed,

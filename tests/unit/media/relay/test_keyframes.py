@@ -14,6 +14,7 @@ from tests.unit.media.relay.browser import (
     Browser,
     fir,
     pli,
+    receiver_report,
 )
 from tests.unit.media.relay.call import ALICE, SLOT, Call
 from tests.unit.media.relay.rtp import Rtp
@@ -172,3 +173,56 @@ def test_sound_is_never_asked_for_a_keyframe(relay: Relay, browser: Browsers) ->
     call.send(1)
     call.bob.receive()
     assert relay.track_stats(call.track)["plis_sent"] == 0
+
+
+async def silent_for_two_seconds(call: Call) -> None:
+    """Nobody sends anything, until that is long enough to be an absence."""
+    await eventually(lambda: call.relay.track_stats(call.track)["age_ms"] > 2050)
+    for browser in (call.alice, call.bob):
+        browser.drain()
+        browser.rtcp.clear()
+
+
+def play_and_be_heard(call: Call) -> None:
+    """A picture goes on from alice to bob, and bob's report is heard."""
+    call.send(1, payload=VP8_KEY)
+    call.bob.receive()
+    call.bob.send_rtcp(receiver_report(1, SLOT))
+    call.send(2, payload=VP8_DELTA)
+    call.bob.receive()
+
+
+async def test_a_publisher_that_was_away_is_asked_at_once_when_it_is_heard_again(
+    video_call: Call,
+) -> None:
+    call = video_call
+    play_and_be_heard(call)
+    await silent_for_two_seconds(call)
+    asked = call.relay.track_stats(call.track)["plis_sent"]
+    call.send(3, payload=VP8_DELTA)  # nothing is missing as far as numbers tell
+    await eventually(lambda: call.relay.track_stats(call.track)["plis_sent"] == asked + 1)
+
+
+async def test_a_viewer_that_was_away_gets_a_keyframe_without_asking(video_call: Call) -> None:
+    call = video_call
+    play_and_be_heard(call)
+    await silent_for_two_seconds(call)
+    asked = call.relay.track_stats(call.track)["plis_sent"]
+    call.bob.send_rtcp(receiver_report(1, SLOT))
+    await eventually(lambda: call.relay.track_stats(call.track)["plis_sent"] == asked + 1)
+
+
+def test_nobody_is_asked_for_who_reports_all_the_time(video_call: Call) -> None:
+    call = video_call
+    play_and_be_heard(call)
+    asked = call.relay.track_stats(call.track)["plis_sent"]
+    started = time.monotonic()
+    number = 3
+    while time.monotonic() < started + 2.5:
+        call.send(number, payload=VP8_DELTA)
+        call.bob.receive()
+        call.bob.send_rtcp(receiver_report(1, SLOT))
+        call.alice.drain()
+        number += 1
+        time.sleep(0.05)
+    assert call.relay.track_stats(call.track)["plis_sent"] == asked
