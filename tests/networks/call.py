@@ -11,7 +11,7 @@ from playwright.async_api import Playwright
 
 from scripts.chromium import CHROMIUM, launch_chromium
 from tests.browser.room import Room, record_connections
-from tests.networks.watch import WATCH, Span, snapshot, watch
+from tests.networks.watch import WATCH, Span, snapshot
 from tests.support.network import Client, Namespace, Network, State
 from tests.support.server import Server
 
@@ -68,5 +68,4 @@ async def call_over_a_link(playwright: Playwright, directory: Path) -> AsyncIter
         for room in (near, far):
             await room.sees(within=20)
             await room.hears(within=20)
-            await watch(room)
         yield Call(network.client(), server, near, far)

@@ -11,7 +11,8 @@ STANDS_MS: Final = 500.0
 # What stops so soon after it began to move has not moved yet.
 SETTLES_MS: Final = 2_000.0
 
-# Before the page's own scripts: connections and their states, each with when it was.
+# Before the page's own scripts: connections and their states, and the frames of whatever element
+# shows the other's picture, each with when it was.
 WATCH: Final = """
 (() => {
   const now = () => performance.timeOrigin + performance.now();
@@ -26,20 +27,31 @@ WATCH: Final = """
       });
     }
   };
-  window.watchPicture = video => {
+  const watched = new WeakSet();
+  const watchPicture = video => {
+    if (watched.has(video)) return;
+    watched.add(video);
     const note = (_, frame) => {
-      seen.frames.push([now(), frame.height]);
+      if (video.dataset.local === undefined) seen.frames.push([now(), frame.height]);
       video.requestVideoFrameCallback(note);
     };
     video.requestVideoFrameCallback(note);
-    setInterval(async () => {
-      const played = {};
-      for (const report of (await window.connections.at(-1).getStats()).values())
-        if (report.type === 'inbound-rtp' && report.estimatedPlayoutTimestamp)
-          played[report.kind] = report.estimatedPlayoutTimestamp;
-      if (played.audio && played.video) seen.lips.push([now(), played.audio - played.video]);
-    }, 250);
   };
+  const source = Object.getOwnPropertyDescriptor(HTMLMediaElement.prototype, 'srcObject');
+  Object.defineProperty(HTMLMediaElement.prototype, 'srcObject', {
+    ...source,
+    set(stream) {
+      source.set.call(this, stream);
+      if (this instanceof HTMLVideoElement) watchPicture(this);
+    },
+  });
+  setInterval(async () => {
+    const played = {};
+    for (const report of (await window.connections.at(-1)?.getStats())?.values() ?? [])
+      if (report.type === 'inbound-rtp' && report.estimatedPlayoutTimestamp)
+        played[report.kind] = report.estimatedPlayoutTimestamp;
+    if (played.audio && played.video) seen.lips.push([now(), played.audio - played.video]);
+  }, 250);
 })();
 """
 
@@ -71,12 +83,8 @@ class Snapshot:
     totals: dict[str, float]
 
 
-async def watch(room: Room) -> None:
-    """Begin; the page was opened with the script WATCH."""
-    await room.remote_videos().first.evaluate("video => { watchPicture(video) }")
-
-
 async def snapshot(room: Room) -> Snapshot:
+    """What a page saw since it was opened, with the script WATCH."""
     return Snapshot(**await room.page.evaluate(_SEEN))
 
 
