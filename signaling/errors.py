@@ -26,6 +26,7 @@ ERRORS: Final[dict[str, ErrorKind]] = {
     "session.unknown": ErrorKind(404, "There is no such session."),
     "session.ended": ErrorKind(410, "This session has ended."),
     "session.not_open": ErrorKind(409, "This room opens later."),
+    "session.not_over": ErrorKind(409, "This session is not over yet."),
     "session.not_confirmable": ErrorKind(409, "Nothing about this session is to be confirmed."),
     "room.full": ErrorKind(409, "The room is full."),
     "room.not_joined": ErrorKind(409, "Join the room first."),

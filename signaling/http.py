@@ -9,33 +9,35 @@ from typing import Final
 import structlog
 from aiohttp import web
 
-from rooms.errors import RoomsError
+from rooms.errors import RoleForbidden, RoomsError
+from rooms.people.service import People
 from rooms.ports import Clock
 from rooms.service import Person, SessionService
 from rooms.session import LINKS_OUTLIVE_SESSION, Session
-from rooms.vocabulary import ParticipantId, SessionId
+from rooms.vocabulary import ParticipantId, Role, SessionId
+from signaling.accounts import Accounts
 from signaling.admission import as_refused, check_invited
 from signaling.errors import ERRORS, Refused, error_body
 from signaling.metrics import CONTENT_TYPE, Metrics
 from signaling.protocol import MAX_MESSAGE_BYTES, EndedSaid, PayloadType, SessionRequest, said
 from signaling.rate import TokenBucket, TokenBuckets
 from signaling.requests import bearer, check_origin, json_body
-from signaling.tokens import JOIN_TOKEN_LIFETIME, Grant, Tokens
+from signaling.tokens import (
+    JOIN_TOKEN_LIFETIME,
+    JOIN_TOKENS_BURST,
+    JOIN_TOKENS_PER_SECOND,
+    Grant,
+    Tokens,
+    room_link,
+)
 
 log = structlog.get_logger(__name__)
 
 _SESSION_REQUEST: Final = PayloadType(SessionRequest)
-_DEMO_SESSION: Final = SessionRequest(
-    therapist="Dr. Lena Hart", client="Maya Lind", title="Demo session"
-)
-# Anyone may make one: at this rate, and forgotten this early, they never are all there may be.
+# Anyone may make one, with two accounts: each costs a tenth of a second of a core.
 _DEMOS_PER_SECOND: Final = 1
-_DEMOS_BURST: Final = 100
+_DEMOS_BURST: Final = 20
 _DEMO_LINKS_OUTLIVE: Final = timedelta(hours=1)
-
-# Of one link: each attempt to connect takes a token.
-_JOIN_TOKENS_PER_SECOND: Final = 2
-_JOIN_TOKENS_BURST: Final = 20
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -45,6 +47,8 @@ class Api:
     """The routes. url: where browsers find this server, for the links in answers."""
 
     rooms: SessionService
+    people: People
+    accounts: Accounts
     tokens: Tokens
     clock: Clock
     metrics: Metrics
@@ -56,7 +60,7 @@ class Api:
     )
     _join_tokens: TokenBuckets[Grant] = field(
         init=False,
-        default_factory=lambda: TokenBuckets(_JOIN_TOKENS_PER_SECOND, _JOIN_TOKENS_BURST),
+        default_factory=lambda: TokenBuckets(JOIN_TOKENS_PER_SECOND, JOIN_TOKENS_BURST),
     )
 
     def attach(self, app: web.Application) -> None:
@@ -92,8 +96,11 @@ class Api:
         return await self._created(_SESSION_REQUEST.read(await json_body(request)))
 
     async def end_session(self, request: web.Request) -> web.Response:
-        """End a session from outside, for whoever has the admin token; again says the same."""
-        self.tokens.check_admin(bearer(request))
+        """End a session from outside, for an admin; again says the same."""
+        if bearer(request) is not None:
+            self.tokens.check_admin(bearer(request))
+        elif (role := (await self.accounts.signed_in(request)).role) != "admin":
+            raise RoleForbidden(role)
         session = SessionId(request.match_info["session"])
         return web.json_response(said(EndedSaid, await self.rooms.end_by_admin(session)))
 
@@ -102,15 +109,44 @@ class Api:
         check_origin(request, self.origins)
         if not self._demos.take(self.clock.monotonic()):
             raise Refused("rate.limited")
-        return await self._created(_DEMO_SESSION, _DEMO_LINKS_OUTLIVE)
+        password, number = secrets.token_urlsafe(12), secrets.token_hex(4)
+        emails = {
+            "therapist": f"lena.{number}@demo.invalid",
+            "client": f"maya.{number}@demo.invalid",
+        }
+        await self.people.add(emails["therapist"], "Dr. Lena Hart", "therapist", password)
+        await self.people.add(emails["client"], "Maya Lind", "client", password)
+        wanted = SessionRequest(
+            therapist_email=emails["therapist"],
+            client_email=emails["client"],
+            title="Demo session",
+        )
+        accounts = [
+            {"role": role, "email": email, "password": password} for role, email in emails.items()
+        ]
+        return await self._created(wanted, _DEMO_LINKS_OUTLIVE, accounts=accounts)
+
+    async def _person(self, name: str | None, email: str | None, role: Role) -> Person:
+        """Whoever is wanted for a session. Raises UserUnknown, RoleForbidden."""
+        if email is None:
+            assert name is not None, "SessionRequest saw to it"
+            return Person(name, role)
+        user = await self.people.find(email)
+        if user.role != role:
+            raise RoleForbidden(user.role)
+        return Person(user.name, role, user.id)
 
     async def _created(
-        self, wanted: SessionRequest, links_outlive: timedelta = LINKS_OUTLIVE_SESSION
+        self,
+        wanted: SessionRequest,
+        links_outlive: timedelta = LINKS_OUTLIVE_SESSION,
+        **more: object,
     ) -> web.Response:
         session = await self.rooms.create(
             [
-                Person(wanted.therapist, "therapist"),
-                *(Person(client, "client") for client in (wanted.client, *wanted.others)),
+                await self._person(wanted.therapist, wanted.therapist_email, "therapist"),
+                await self._person(wanted.client, wanted.client_email, "client"),
+                *(Person(other, "client") for other in wanted.others),
             ],
             title=wanted.title,
             starts_at=wanted.starts_at or self.clock.now(),
@@ -120,19 +156,18 @@ class Api:
         )
         log.info("session.created", session=session.id)
         therapist, client, *others = (self._link(session, one) for one in session.invitations)
-        made: dict[str, str | list[str]] = {
+        made: dict[str, object] = {
             "session_id": session.id,
             "therapist_url": therapist,
             "client_url": client,
         }
         if others:
             made["other_urls"] = others
-        return web.json_response(made, status=201)
+        return web.json_response(made | more, status=201)
 
     def _link(self, session: Session, participant: ParticipantId) -> str:
         grant = Grant(session.id, participant, session.invitations[participant].role)
-        # The token is in the fragment, which browsers never send: it is in no log.
-        return f"{self.url}/room/{session.id}#{self.tokens.link(grant, session.links_until)}"
+        return room_link(self.url, self.tokens, session, grant)
 
 
 def application(origins: Collection[str], metrics: Metrics) -> web.Application:

@@ -5,14 +5,17 @@ becomes an ack. Every event is acked. A refused one has changed nothing; one tha
 fault of ours is logged under an id, which the ack carries. Owned by the event loop.
 """
 
+import asyncio
 import secrets
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 import structlog
 
 from media.errors import MediaError
 from rooms.errors import RoomsError
+from rooms.vocabulary import SignInId
 from signaling.admission import as_refused, check_invited
 from signaling.errors import Refused, error_body
 from signaling.handlers import CLIENT_EVENTS, Event, Services
@@ -39,11 +42,14 @@ class Hub:
         self,
         services: Services,
         tokens: Tokens,
+        sign_in_valid: Callable[[SignInId], Awaitable[bool]],
         metrics: Metrics,
         events: Mapping[str, Event[Any]] = CLIENT_EVENTS,
     ) -> None:
         self._services = services
         self._tokens = tokens
+        self._sign_in_valid = sign_in_valid
+        self._leaving: set[asyncio.Task[None]] = set()
         self._metrics = metrics
         self._events = events
         self._connections: dict[Link, Connection] = {}
@@ -77,11 +83,34 @@ class Hub:
         connection.gone = True
         self._lose_seat(connection)
 
+    def sign_ins_over(self, ended: Collection[SignInId]) -> None:
+        """Whoever came in by one of these is out: nothing more is answered, no media flows."""
+        for connection in list(self._connections.values()):
+            if connection.grant.sign_in in ended and not connection.signed_out:
+                connection.signed_out = True
+                task = asyncio.get_running_loop().create_task(self._put_out(connection))
+                self._leaving.add(task)
+                task.add_done_callback(self._leaving.discard)
+
+    async def _put_out(self, connection: Connection) -> None:
+        seat = connection.seat
+        try:
+            if seat is not None:
+                self._services.members.unseat(connection)
+                # Refused: it left meanwhile, or the session is over.
+                with suppress(RoomsError):
+                    await self._services.rooms.leave(seat)
+        except Exception as failure:  # noqa: BLE001 - nobody else hears of it
+            _logged(failure, event_name="signed_out")
+        connection.link.disconnect()
+
     async def _ack(self, link: Link, name: str | None, args: tuple[object, ...]) -> dict[str, Any]:
         connection = self._connections[link]
         try:
             if not self._may_speak(connection) and name not in _HEARD_ABOVE_THE_RATE:
                 raise Refused("rate.limited")
+            if connection.signed_out:
+                raise Refused("sign_in.required")
             if name is None or len(args) != 1:
                 raise Refused("message.malformed")
             event = self._events.get(name)
@@ -99,6 +128,8 @@ class Hub:
 
     async def _granted(self, auth: object) -> Grant:
         grant = self._tokens.read_join(auth.get("token") if isinstance(auth, dict) else None)
+        if grant.sign_in is not None and not await self._sign_in_valid(grant.sign_in):
+            raise Refused("sign_in.required")
         await check_invited(self._services.rooms, grant)
         if self._services.members.sockets_of(grant) >= MAX_SOCKETS:
             raise Refused("rate.limited")

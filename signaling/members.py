@@ -14,7 +14,7 @@ import structlog
 
 from rooms.session import Ended, Seat
 from rooms.snapshot import RoomState
-from rooms.vocabulary import ParticipantId, SessionId
+from rooms.vocabulary import ParticipantId, SessionId, SignInId
 from signaling.link import Link, event_frame
 from signaling.protocol import (
     ROOM_ADMITTED,
@@ -40,12 +40,14 @@ class Connection:
     """One socket that was let in.
 
     seat: set while it is in the room, and once replaced. waiting: it is to be admitted.
+    signed_out: the sign-in it came by is over.
     """
 
     link: Link
     grant: Grant
     seat: Seat | None = None
     waiting: bool = False
+    signed_out: bool = False
     gone: bool = False
 
 
@@ -105,6 +107,15 @@ class Members:
         """How many sockets of one participant are open. O(sockets of the session)."""
         connected = self._connected.get(grant.session, ())
         return sum(one.grant.participant == grant.participant for one in connected)
+
+    def sign_ins(self) -> set[SignInId]:
+        """What those who are connected came in by, of those who are signed in."""
+        return {
+            connection.grant.sign_in
+            for connected in self._connected.values()
+            for connection in connected
+            if connection.grant.sign_in is not None
+        }
 
     def connected(self, session: SessionId) -> int:
         """How many sockets are connected to a session."""

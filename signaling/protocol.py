@@ -7,7 +7,7 @@ changing by accident. Instants are UTC and end in Z.
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any, Final, Generic, Literal, TypeAlias, TypeVar
+from typing import Annotated, Any, Final, Generic, Literal, Self, TypeAlias, TypeVar
 
 from pydantic import (
     AwareDatetime,
@@ -19,6 +19,7 @@ from pydantic import (
     StringConstraints,
     TypeAdapter,
     ValidationError,
+    model_validator,
     with_config,
 )
 from typing_extensions import TypedDict
@@ -82,6 +83,12 @@ class View(_Payload):
     height: _Pixels
 
 
+class GuestLinkRequest(_Payload):
+    """`POST /api/my/sessions/<id>/guest-link`: whom the link is for."""
+
+    participant_id: Annotated[str, StringConstraints(max_length=64)]
+
+
 class Admission(_Payload):
     """`room:admit`: whom to let in."""
 
@@ -108,22 +115,37 @@ def _is_text(value: object) -> object:
 _Instant: TypeAlias = Annotated[AwareDatetime, Strict(False), BeforeValidator(_is_text)]
 
 
+_Email: TypeAlias = Annotated[str, StringConstraints(max_length=254)]
+
+
 class SessionRequest(_Payload):
     """`POST /api/sessions`. others: further clients of the same session (a couple, a family).
 
+    Therapist and client are named, or have accounts and are known by their addresses.
     starts_at: None for now. waiting_room: clients wait until a therapist lets them in.
     """
 
-    therapist: _Name
-    client: _Name
+    therapist: _Name | None = None
+    therapist_email: _Email | None = None
+    client: _Name | None = None
+    client_email: _Email | None = None
     others: Annotated[list[_Name], Field(max_length=30)] = []
     minutes: Annotated[int, Field(ge=5, le=480)] = 60
     title: Annotated[str, StringConstraints(min_length=1, max_length=120)] = "Session"
     starts_at: _Instant | None = None
     waiting_room: bool = False
 
+    @model_validator(mode="after")
+    def _somebody_each(self) -> Self:
+        for name, email in (
+            (self.therapist, self.therapist_email),
+            (self.client, self.client_email),
+        ):
+            if (name is None) == (email is None):
+                raise ValueError("a therapist and a client, each by name or by e-mail address")
+        return self
 
-_Email: TypeAlias = Annotated[str, StringConstraints(max_length=254)]
+
 _Password: TypeAlias = Annotated[str, StringConstraints(max_length=1024)]
 
 
@@ -327,6 +349,60 @@ class MeSaid(_Said):
     role: UserRole
 
 
+class OtherSaid(_Said):
+    """Another person of one's session. guest: without an account, comes by a link."""
+
+    participant_id: str
+    name: str
+    role: Role
+    guest: bool
+
+
+class IntervalSaid(_Said):
+    """One stay."""
+
+    since: datetime
+    until: datetime
+
+
+class AttendedSaid(_Said):
+    """When one person was there with media."""
+
+    name: str
+    role: Role
+    intervals: tuple[IntervalSaid, ...]
+
+
+class AttendanceSaid(_Said):
+    """What the server observed of a session that is over."""
+
+    overlap_s: int
+    people: tuple[AttendedSaid, ...]
+
+
+class MySessionSaid(_Said):
+    """One session of whoever is signed in, as the dashboard lists it."""
+
+    id: str
+    title: str
+    starts_at: datetime
+    ends_at: datetime
+    opens_at: datetime
+    status: Literal["scheduled", "open", "live", "ended"]
+    role: Role
+    others: Annotated[tuple[OtherSaid, ...], Field(serialization_alias="with")]
+    ended: EndedSaid | None
+    confirmable: bool
+    attendance: AttendanceSaid | None
+
+
+class MySessionsSaid(_Said):
+    """The answer to `GET /api/my/sessions`."""
+
+    server_time: datetime
+    sessions: tuple[MySessionSaid, ...]
+
+
 class SyncedSaid(_Said):
     """The answer to `room:sync`."""
 
@@ -376,4 +452,4 @@ SERVER_EVENTS: Final[Mapping[str, type[_Said]]] = {
 
 def said(shape: type[_Said], value: object) -> dict[str, Any]:
     """A value of `rooms` or `media` (or a mapping) as the JSON of the given shape."""
-    return shape.model_validate(value).model_dump(mode="json")
+    return shape.model_validate(value).model_dump(mode="json", by_alias=True)

@@ -8,17 +8,22 @@ Sources: RFC 7519; RFC 8725, 3.1 and 3.9.
 
 import hashlib
 import hmac
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal, TypeAlias, get_args
 
 import jwt
 
 from rooms.ports import Clock
-from rooms.vocabulary import ParticipantId, Role, SessionId
+from rooms.session import Session
+from rooms.vocabulary import ParticipantId, Role, SessionId, SignInId
 from signaling.errors import Refused
 
 Purpose: TypeAlias = Literal["link", "join", "admin"]
+
+# Of one door: each attempt to connect takes a token.
+JOIN_TOKENS_PER_SECOND: Final = 2
+JOIN_TOKENS_BURST: Final = 20
 
 # Long enough for a slow handshake on a bad line; each attempt fetches its own.
 JOIN_TOKEN_LIFETIME: Final = timedelta(minutes=2)
@@ -31,11 +36,15 @@ _LONGEST: Final = 1024
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """Whom a link or join token lets in, where and as what."""
+    """Whom a link or join token lets in, where and as what.
+
+    sign_in: what it was given for, if it was to one who is signed in; it ends with that.
+    """
 
     session: SessionId
     participant: ParticipantId
     role: Role
+    sign_in: SignInId | None = field(default=None, compare=False)
 
 
 class Tokens:
@@ -114,11 +123,27 @@ def _audience(purpose: Purpose) -> str:
 
 
 def _claims(grant: Grant) -> dict[str, str]:
-    return {"session": grant.session, "sub": grant.participant, "role": grant.role}
+    claims = {"session": grant.session, "sub": grant.participant, "role": grant.role}
+    return claims if grant.sign_in is None else claims | {"sid": grant.sign_in}
 
 
 def _grant(claims: dict[str, Any]) -> Grant:
     match claims:
         case {"session": str(session), "sub": str(participant), "role": "therapist" | "client"}:
-            return Grant(SessionId(session), ParticipantId(participant), claims["role"])
+            sign_in = claims.get("sid")
+            if sign_in is None or isinstance(sign_in, str):
+                return Grant(
+                    SessionId(session),
+                    ParticipantId(participant),
+                    claims["role"],
+                    None if sign_in is None else SignInId(sign_in),
+                )
     raise Refused("token.invalid")
+
+
+def room_link(url: str, tokens: Tokens, session: Session, grant: Grant) -> str:
+    """The address of a room for one participant, of the server at `url`.
+
+    The token is in the fragment, which browsers never send: it is in no log.
+    """
+    return f"{url}/room/{session.id}#{tokens.link(grant, session.links_until)}"

@@ -31,6 +31,7 @@ from signaling.http import Api, application
 from signaling.hub import Hub
 from signaling.members import Members
 from signaling.metrics import Metrics
+from signaling.my_sessions import MySessions
 from signaling.pages import add_pages
 from signaling.receipt_key import read_or_make_receipt_key
 from signaling.secret import read_or_make_secret
@@ -42,6 +43,7 @@ from signaling.turn import IceServers
 log = structlog.get_logger(__name__)
 
 _EXPIRY_CHECK_S: Final = 1.0
+_SIGN_INS_CHECK_S: Final = 10.0
 _FORGOTTEN_CHECK_S: Final = 10.0
 _OLD_FORGOTTEN_EVERY_S: Final = 3600.0
 # Presence that was observed and not stored yet is lost when the process dies.
@@ -110,6 +112,7 @@ class Plumm:
     rooms: SessionService
     people: People
     accounts: Accounts
+    notary: Notary
     tokens: Tokens
     metrics: Metrics
     members: Members
@@ -141,27 +144,17 @@ class Plumm:
         hooks = Hooks()
         audit.add_to(hooks)
         dispatcher = Dispatcher(database, hooks, clock)
+        notary = Notary(_receipt_key(settings))
         rooms = news.rooms = SessionService(
             clock,
             database,
             hooks,
             sfu,
             members,
-            Notary(_receipt_key(settings)),
+            notary,
             max_participants=settings.max_participants,
             overtime=timedelta(minutes=settings.overtime_minutes),
             committed=dispatcher.wake,
-        )
-        hub = Hub(Services(rooms, sfu, members, clock, _ice_servers(settings)), tokens, metrics)
-        sockets = SocketServer(hub, settings.allowed_origins, metrics)
-        api = Api(
-            rooms=rooms,
-            tokens=tokens,
-            clock=clock,
-            metrics=metrics,
-            url=settings.url,
-            origins=settings.allowed_origins,
-            demo_sessions=settings.demo_sessions,
         )
         people = People(
             clock,
@@ -173,6 +166,7 @@ class Plumm:
                 absolute=timedelta(hours=settings.sign_in_hours),
             ),
             committed=dispatcher.wake,
+            revoked=lambda ended: hub.sign_ins_over(ended),
         )
         accounts = Accounts(
             people=people,
@@ -181,10 +175,30 @@ class Plumm:
             cookie_lasts=timedelta(hours=settings.sign_in_hours),
             proxies=settings.trusted_proxies,
         )
+        hub = Hub(
+            Services(rooms, sfu, members, clock, _ice_servers(settings)),
+            tokens,
+            people.sign_in_valid,
+            metrics,
+        )
+        sockets = SocketServer(hub, settings.allowed_origins, metrics)
+        api = Api(
+            rooms=rooms,
+            people=people,
+            accounts=accounts,
+            tokens=tokens,
+            clock=clock,
+            metrics=metrics,
+            url=settings.url,
+            origins=settings.allowed_origins,
+            demo_sessions=settings.demo_sessions,
+        )
+        mine = MySessions(rooms, accounts, tokens, clock, settings.url)
         app = application(settings.allowed_origins, metrics)
         sockets.attach(app)
         api.attach(app)
         accounts.attach(app)
+        mine.attach(app)
         add_pages(app)
         tasks = [
             asyncio.create_task(work)
@@ -193,11 +207,23 @@ class Plumm:
                 _every(_EXPIRY_CHECK_S, rooms.expire),
                 _every(_OBSERVED_EVERY_S, rooms.observe),
                 _every(_FORGOTTEN_CHECK_S, rooms.end_forgotten),
+                _every(_SIGN_INS_CHECK_S, lambda: people.end_stale(members.sign_ins())),
                 _every(_OLD_FORGOTTEN_EVERY_S, people.forget_old),
             )
         ]
         return cls(
-            app, sfu, rooms, people, accounts, tokens, metrics, members, sockets, database, tasks
+            app,
+            sfu,
+            rooms,
+            people,
+            accounts,
+            notary,
+            tokens,
+            metrics,
+            members,
+            sockets,
+            database,
+            tasks,
         )
 
     async def stop(self) -> None:

@@ -13,10 +13,10 @@ from aiohttp.test_utils import TestClient, TestServer
 from rooms.vocabulary import SessionId
 from signaling.http import (
     _DEMOS_BURST,
-    _JOIN_TOKENS_BURST,
 )
 from signaling.pages import add_pages
 from signaling.protocol import MAX_MESSAGE_BYTES
+from signaling.tokens import JOIN_TOKENS_BURST
 from tests.support.eventually import eventually
 from tests.unit.signaling.harness import Booking, Client, Json, Server, running_server
 
@@ -104,6 +104,7 @@ async def test_further_clients_get_links_of_their_own(server: Server) -> None:
         "[" * 30_000,
         "\ud800".encode("utf-8", "surrogatepass"),
         '{"therapist":"Lena"}',
+        '{"therapist":"Lena","therapist_email":"l@example.org","client":"Maya"}',
         '{"therapist":"","client":"Maya"}',
         '{"therapist":"Lena","client":"Maya","minutes":"60"}',
         '{"therapist":"Lena","client":"Maya","minutes":100000}',
@@ -137,7 +138,13 @@ async def test_anyone_on_this_machine_makes_a_demo_session_from_our_own_page(
         f"{server.url}/api/demo", headers={"Origin": server.settings.allowed_origins[0]}
     )
     assert response.status == 201
-    assert set(await response.json()) == {"session_id", "therapist_url", "client_url"}
+    made = await response.json()
+    assert set(made) == {"session_id", "therapist_url", "client_url", "accounts"}
+    for account, name in zip(made["accounts"], ("Dr. Lena Hart", "Maya Lind"), strict=True):
+        user = await server.plumm.people.find(account["email"])
+        assert (user.name, user.role) == (name, account["role"])
+        await server.plumm.people.sign_in(account["email"], account["password"], "127.0.0.1")
+        assert await server.plumm.rooms.sessions_of(user.id, server.clock.now())
 
 
 async def test_a_page_of_another_origin_makes_no_demo_session(server: Server) -> None:
@@ -159,7 +166,7 @@ async def test_demo_sessions_are_made_at_a_bounded_rate(server: Server) -> None:
 
 async def test_one_link_gets_join_tokens_at_a_bounded_rate(booking: Booking) -> None:
     server, link = booking.server, booking.link_token("Maya")
-    for _ in range(_JOIN_TOKENS_BURST):
+    for _ in range(JOIN_TOKENS_BURST):
         assert (await post(server, "/api/join-token", link)).status == 200
     refused = await post(server, "/api/join-token", link)
     assert (refused.status, await code_of(refused)) == (429, "rate.limited")
