@@ -171,7 +171,9 @@ class Dispatcher:
             except StorageFailed as failure:  # tried again
                 log.error("outbox.failed", exc_info=failure)
             with suppress(TimeoutError):
-                await asyncio.wait_for(woken.wait(), _POLL_S)
+                # Not wait_for: in Python 3.11 it loses a cancellation that comes with a wake-up.
+                async with asyncio.timeout(_POLL_S):
+                    await woken.wait()
 
     async def _due(self, of: ColumnElement[bool]) -> Sequence[Row[Any]]:
         due = and_(deliveries.c.state == "pending", deliveries.c.due_at <= self._clock.now())
