@@ -10,6 +10,7 @@ why runs name their track by handle and subscriptions remember the last run they
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
+from media.relay.clock cimport clock_note, clock_shift
 from media.relay.counters cimport (
     DROPPED_LATE,
     DROPPED_PAYLOAD_TYPE,
@@ -228,6 +229,7 @@ cdef void begin(
 
     The same source after a pause keeps its timestamps: they went on meanwhile.
     """
+    cdef uint32_t last_sent = subscription.last_timestamp
     cdef int64_t elapsed
     placing_restart(&subscription.placing, packet.sequence_ext)
     pictures_restart(&subscription.pictures, packet)
@@ -241,7 +243,13 @@ cdef void begin(
     if subscription.last_us:
         elapsed = (shard.now_us - subscription.last_us) * stream.clock_rate // 1000000
         subscription.last_timestamp += <uint32_t>max(elapsed, <int64_t>1)
-    subscription.timestamp_shift = subscription.last_timestamp - packet.timestamp
+    subscription.timestamp_shift = clock_shift(
+        subscription,
+        stream,
+        packet.timestamp,
+        last_sent,
+        subscription.last_timestamp - packet.timestamp,
+    )
 
 
 cdef inline void drop(Shard *shard, Subscription *subscription, int counter) noexcept nogil:
@@ -255,6 +263,7 @@ cdef void pass_sender_report(
     cdef uint8_t *out = reserve(&shard.sender)
     cdef int length = <int>write_sender_report(out, subscription, stream)
     subscription.report_serial = stream.report_serial
+    clock_note(subscription, stream)
     if shard.srtp.protect_rtcp(subscription.peer.send, out, &length) != 0:
         return
     subscription.report_ntp_middle = <uint32_t>(stream.report_ntp >> 16)

@@ -456,6 +456,9 @@ cdef struct Subscription:
     Resent *resent                  # RESENT_SPAN of them by number; NULL without rtx_ssrc
     # RTCP
     uint64_t report_serial          # of the last sender report passed on
+    bint clock_known                # what it said, as the subscriber was told (clock.pxd)
+    uint64_t clock_ntp
+    uint32_t clock_timestamp
     uint32_t report_ntp_middle
     int64_t report_sent_us
     int fraction_lost

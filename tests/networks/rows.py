@@ -161,6 +161,26 @@ async def _squeezed(call: Call, seconds: float) -> Figures:
     }
 
 
+async def _lips(call: Call, seconds: float) -> Figures:
+    """The near page sees another layer for a while; then each end presses Refresh."""
+    wide, narrow = (Impairment(delay_ms=25, rate_kbit=rate, queue_ms=300) for rate in (3000, 300))
+    call.link.become(both=_CLEAN)
+    call.link.become(down=narrow)
+    await asyncio.sleep(seconds / 6)
+    call.link.become(down=wide)
+    # Browsers bring lips together by some 5 ms a second.
+    await asyncio.sleep(seconds / 3)
+    switched, _ = await call.over(seconds / 6)
+    await call.far.press("Refresh")
+    await call.near.press("Refresh")
+    await asyncio.sleep(seconds / 6)
+    near, far = await call.over(seconds / 6)
+    return {
+        "switched_lip_sync_ms": switched.lip_sync_ms,
+        "refreshed_lip_sync_ms": max(near.lip_sync_ms, far.lip_sync_ms),
+    }
+
+
 _LOSS_BRIEFLY: Final = {"disconnects": 0, "frozen_share": 0.25, "concealed_share": 0.1}
 
 ROWS: Final = (
@@ -213,6 +233,12 @@ ROWS: Final = (
         "3 Mbit/s down, 300 kbit/s, 3 Mbit/s",
         _squeezed,
         {"disconnects": 0, "lower_ms": 3_000, "back_ms": 10_000, "concealed_share": 0.03},
+        {},
+    ),
+    Row(
+        "lips after a layer switch and Refresh",
+        _lips,
+        {"switched_lip_sync_ms": 40, "refreshed_lip_sync_ms": 40},
         {},
     ),
 )

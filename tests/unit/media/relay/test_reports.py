@@ -10,6 +10,7 @@ import pytest
 from media.relay import OTHER_AUDIO, Relay
 from tests.support.eventually import eventually
 from tests.unit.media.relay.browser import (
+    AUDIO_PT,
     VIDEO_PT,
     VP8_DELTA,
     VP8_KEY,
@@ -97,6 +98,66 @@ def test_a_new_source_without_a_report_gives_none(relay: Relay, browser: Browser
     carol.send_rtcp(sender_report(5, NTP + 1, 7000))
     _, ntp, timestamp = struct.unpack_from("!IQI", call.bob.receive_rtcp_of(200), 4)
     assert (ntp, timestamp) == (NTP + 1, first.timestamp)
+
+
+def distance_at_switch(call: Call, browser: Browsers, *, apart_s: float, after: int) -> int:
+    """From the last timestamp of alice's to the first of carol's, in bob's stream.
+
+    apart_s: how much later carol's report is on the clock that both may share.
+    after: what her first packet is taken after her report, in ticks.
+    """
+    carol = browser()
+    other = call.relay.add_track(carol.peer, "audio", "0", ssrcs=[5])
+    call.send(1, 100)
+    before = call.bob.receive()
+    call.alice.send_rtcp(sender_report(ALICE, NTP, 100))
+    call.bob.receive_rtcp_of(200)
+    carol.send(Rtp(AUDIO_PT, 1, 7000, 5))
+    carol.send_rtcp(sender_report(5, NTP + round(apart_s * 2**32), 7000))
+    carol.send(Rtp(AUDIO_PT, 2, 7000, 5))
+    wait_for_packets(call.relay, other, 2)
+    call.relay.set_source(call.slot, other)
+    carol.send(Rtp(AUDIO_PT, 3, 7000 + after, 5))
+    distance = (call.bob.receive().timestamp - before.timestamp) & 0xFFFFFFFF
+    _, ntp, _ = struct.unpack_from("!IQI", call.bob.receive_rtcp_of(200), 4)
+    assert ntp == NTP + round(apart_s * 2**32)
+    return distance
+
+
+def wait_for_packets(relay: Relay, track: int, count: int) -> None:
+    deadline = time.monotonic() + 5
+    while relay.track_stats(track)["packets"] < count:
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+
+
+def test_a_new_stream_of_the_same_clock_keeps_it_to_the_tick(
+    relay: Relay, browser: Browsers
+) -> None:
+    """60 ms apart and 20 more: 3,840 ticks of 48,000 a second, whenever they arrive."""
+    distances = {
+        distance_at_switch(Call(relay, browser(), browser()), browser, apart_s=0.06, after=960)
+        for _ in range(3)
+    }
+    # A busy machine may need longer than the tenth of a second in which clocks are one.
+    assert 3840 in distances
+
+
+@pytest.mark.parametrize(
+    ("apart_s", "after", "what"),
+    [
+        (5.0, 960, "another machine's clock"),
+        (-5.0, 960, "one that is behind"),
+        (20_000.0, 960, "hours away"),
+        (-0.05, 0, "the same clock, and earlier than what was sent"),
+    ],
+)
+def test_a_stream_that_cannot_keep_the_clock_goes_on_as_it_arrives(
+    call: Call, browser: Browsers, apart_s: float, after: int, what: str
+) -> None:
+    started = time.monotonic()
+    distance = distance_at_switch(call, browser, apart_s=apart_s, after=after)
+    assert 0 < distance <= 48_000 * (time.monotonic() - started) + 1, what
 
 
 def test_no_sender_report_comes_before_the_first_packet(video_call: Call) -> None:
