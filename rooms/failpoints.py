@@ -18,6 +18,8 @@ FAILPOINTS: Final = (
     "delivery.taken",
     "delivery.effect_stored",
     "delivery.committed",
+    "delivery.claimed",
+    "delivery.sent",
 )
 
 _name, _, _passes = os.environ.get("PLUMM_FAILPOINT", "").partition(":")

@@ -38,6 +38,8 @@ _BATCH: Final = 50
 # A process that died while it sent has lost its claim by then; nobody sends for that long.
 _CLAIM: Final = timedelta(seconds=30)
 _SENT_WITHIN_S: Final = 20
+# Nobody else writes to SQLite meanwhile.
+_STORED_WITHIN_S: Final = 5
 
 
 async def append(
@@ -145,7 +147,8 @@ class Dispatcher:
         for delivery in due:
             try:
                 async with self._database.transaction() as connection:
-                    await self._store(connection, delivery)
+                    ours = await self._store(connection, delivery)
+                _tell_delivered(delivery, ours)
             except Exception as failure:  # noqa: BLE001 - whatever a hook raises; logged
                 await self._failed(delivery, failure)
             failpoint("delivery.committed")
@@ -187,14 +190,16 @@ class Dispatcher:
             )
             return found.all()
 
-    async def _store(self, connection: AsyncConnection, delivery: Row[Any]) -> None:
+    async def _store(self, connection: AsyncConnection, delivery: Row[Any]) -> bool:
         # Marked first: another process that takes it waits for us, and then finds it done.
         if not await self._mark_done(connection, delivery):
-            return
+            return False
         failpoint("delivery.taken")
         hook = self._hooks.stored_hook(CATALOGUE[delivery.type], delivery.hook)
-        await hook(connection, _recorded(delivery))
+        async with asyncio.timeout(_STORED_WITHIN_S):
+            await hook(connection, _recorded(delivery))
         failpoint("delivery.effect_stored")
+        return True
 
     async def _claim(self, delivery: Row[Any]) -> bool:
         """Make it ours for a while: no other process sends it meanwhile."""
@@ -207,11 +212,14 @@ class Dispatcher:
         return claimed.rowcount == 1
 
     async def _send(self, delivery: Row[Any]) -> None:
+        failpoint("delivery.claimed")
         hook = self._hooks.sent_hook(CATALOGUE[delivery.type], delivery.hook)
         async with asyncio.timeout(_SENT_WITHIN_S):
             await hook(_recorded(delivery))
+        failpoint("delivery.sent")
         async with self._database.transaction() as connection:
-            await self._mark_done(connection, delivery)
+            ours = await self._mark_done(connection, delivery)
+        _tell_delivered(delivery, ours)
 
     async def _mark_done(self, connection: AsyncConnection, delivery: Row[Any]) -> bool:
         done = await connection.execute(
@@ -219,14 +227,6 @@ class Dispatcher:
             .where(_is(delivery))
             .values(state="done", done_at=self._clock.now(), error_id=None)
         )
-        if done.rowcount == 1:
-            log.info(
-                "event.delivered",
-                event_id=delivery.id,
-                event_type=delivery.type,
-                session=delivery.session_id,
-                hook=delivery.hook,
-            )
         return done.rowcount == 1
 
     async def _failed(self, delivery: Row[Any], failure: Exception) -> None:
@@ -266,6 +266,18 @@ def _is(delivery: Row[Any]) -> ColumnElement[bool]:
         deliveries.c.hook == delivery.hook,
         deliveries.c.state == "pending",
     )
+
+
+def _tell_delivered(delivery: Row[Any], ours: bool) -> None:
+    """ours: False when another process had done it already."""
+    if ours:
+        log.info(
+            "event.delivered",
+            event_id=delivery.id,
+            event_type=delivery.type,
+            session=delivery.session_id,
+            hook=delivery.hook,
+        )
 
 
 def _recorded(row: Row[Any]) -> Recorded[Event]:

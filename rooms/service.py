@@ -210,9 +210,16 @@ class SessionService:
         """The seat's socket is gone, last heard so long ago; `expire` removes who stays away."""
         now = self._clock.now()
         room = self._rooms.get(seat.session)
-        if room is not None:
+        if room is None:
+            return
+
+        def decide(now_is: Session) -> Change:
+            change = lifecycle.lose_socket(now_is, seat, now)
+            # Not before: once the session is over, what is signed is all that was seen.
             room.attendance.seen(seat.participant, "socket", now - timedelta(seconds=heard_s))
-        self._hear(seat.session, lambda now_is: lifecycle.lose_socket(now_is, seat, now))
+            return change
+
+        self._hear(seat.session, decide)
 
     async def set_state(
         self,
@@ -314,6 +321,8 @@ class SessionService:
         """Note who is there and store it. To be called about once a second. O(rooms)."""
         unsaved: list[tuple[_Room, list[Interval]]] = []
         for room in self._rooms.values():
+            if room.lane.locked():  # its command looks; what it signs must not grow meanwhile
+                continue
             self._look(room)
             unsaved.append((room, room.attendance.take_unsaved()))
         try:
@@ -405,16 +414,18 @@ class SessionService:
         ending = change.session.ended is not None and room.session.ended is None
         if ending:
             failpoint("end.before_transaction")
-        unsaved = room.attendance.take_unsaved()
+        stays = unsaved = room.attendance.take_unsaved()
         receipt = None
         if change.session.ended != room.session.ended:  # it ended, or was confirmed
-            receipt = self._notary.receipt(change.session, room.attendance.intervals)
+            # All of them: some may be on their way in a transaction that fails.
+            stays = room.attendance.intervals
+            receipt = self._notary.receipt(change.session, stays)
         try:
             async with self._database.transaction() as connection:
                 await store.save(connection, room.session, change.session, receipt)
                 if ending:
                     failpoint("end.state_stored")
-                await store.save_intervals(connection, [(room.session.id, one) for one in unsaved])
+                await store.save_intervals(connection, [(room.session.id, one) for one in stays])
                 await outbox.append(connection, self._hooks, change.events, self._clock.now())
                 if ending:
                     failpoint("end.event_stored")

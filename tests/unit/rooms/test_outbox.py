@@ -4,28 +4,21 @@ import asyncio
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import Column, Integer, MetaData, Table, Text, func, insert, select, update
+from sqlalchemy import func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rooms import outbox
 from rooms.db.engine import Database, StorageFailed
 from rooms.db.schema import deliveries, events
 from rooms.events import CATALOGUE, Event, Recorded, UserAdded, UserSignedIn, from_json, to_json
-from rooms.hooks import Hooks, StoredHook
+from rooms.hooks import Hooks
 from rooms.outbox import PARKED_AFTER, Dispatcher
 from rooms.vocabulary import EventId, UserId
+from tests.support.effects import effects, stores
 from tests.support.eventually import eventually
 from tests.support.fake_clock import FakeClock
 
 MAYA = UserId("maya")
-# What hooks of these tests store.
-effects = Table(
-    "test_effects",
-    MetaData(),
-    Column("id", Integer, primary_key=True),
-    Column("event_id", Text, nullable=False),
-    Column("hook", Text, nullable=False),
-)
 
 
 class Broken(Exception):
@@ -47,13 +40,6 @@ async def dispatcher(database: Database, hooks: Hooks, clock: FakeClock) -> Disp
     async with database.transaction() as connection:
         await connection.run_sync(effects.create)
     return Dispatcher(database, hooks, clock)
-
-
-def stores(name: str) -> StoredHook[UserAdded]:
-    async def hook(connection: AsyncConnection, recorded: Recorded[UserAdded]) -> None:
-        await connection.execute(insert(effects).values(event_id=recorded.id, hook=name))
-
-    return hook
 
 
 async def happens(
@@ -147,6 +133,29 @@ async def test_a_hook_that_fails_stores_nothing_and_is_tried_again_later_and_lat
     assert len(tried_at) == PARKED_AFTER
     assert await stored(database) == []
     assert await states(database) == {"parked": 1}
+
+
+async def test_a_hook_that_hangs_fails_and_what_waited_for_it_goes_on(
+    database: Database,
+    dispatcher: Dispatcher,
+    hooks: Hooks,
+    clock: FakeClock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(outbox, "_STORED_WITHIN_S", 0.1)
+
+    async def hangs(connection: AsyncConnection, recorded: Recorded[UserAdded]) -> None:
+        await stores("hangs")(connection, recorded)
+        await asyncio.Event().wait()
+
+    hooks.stored(UserAdded, "hangs", hangs)
+    hooks.stored(UserAdded, "works", stores("works"))
+    (event_id,) = await happens(database, hooks, clock, UserAdded(MAYA))
+    delivering = asyncio.create_task(dispatcher.store_due())
+    await happens(database, hooks, clock, UserSignedIn(MAYA))
+    await delivering
+    assert await stored(database) == [(event_id, "works")]
+    assert await states(database) == {"pending": 1, "done": 1}
 
 
 async def test_one_that_fails_holds_up_no_other(

@@ -1,14 +1,12 @@
 """The service: what it stores, what it tells media and audience, in which order."""
 
 import asyncio
-from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 import pytest
 from sqlalchemy import insert, select, text, update
 
 from rooms import store
-from rooms.attendance import Interval
 from rooms.db.engine import Database, StorageFailed
 from rooms.db.schema import events, sessions, users
 from rooms.errors import SeatReplaced, SessionOver, SessionUnknown
@@ -16,49 +14,10 @@ from rooms.events import SessionEnded
 from rooms.hooks import Hooks
 from rooms.lifecycle import GRACE
 from rooms.service import Person, SessionService
-from rooms.session import Ended, Seat, Session
-from rooms.snapshot import RoomState
+from rooms.session import Seat, Session
 from rooms.vocabulary import ParticipantId, SessionId, UserId
 from tests.support.fake_clock import FakeClock
-
-
-class World:
-    """Media plane, audience and notary in one, so that the order between them is seen.
-
-    silences: how long ago each connected participant was last heard, in seconds.
-    """
-
-    def __init__(self) -> None:
-        self.story: list[str] = []
-        self.silences: dict[str, float] = {}
-        self.on_close: Callable[[], None] = lambda: None
-
-    def set_forwarding(
-        self, _session: SessionId, _participant: ParticipantId, source: str, enabled: bool
-    ) -> None:
-        self.story.append(f"{source} {'on' if enabled else 'off'}")
-
-    def remove_participant(self, _session: SessionId, _participant: ParticipantId) -> None:
-        self.story.append("media removed")
-
-    def close_session(self, _session: SessionId) -> None:
-        self.story.append("media closed")
-        self.on_close()
-
-    def heard(self, _session: SessionId) -> dict[str, float]:
-        return self.silences
-
-    def room_changed(self, _session: SessionId, state: RoomState) -> None:
-        self.story.append(f"told of {len(state.participants)}, {len(state.waiting)} waiting")
-
-    def session_ended(self, _session: SessionId, ended: Ended) -> None:
-        self.story.append(f"told ended by {ended.name}")
-
-    def admitted(self, _session: SessionId, _participant: ParticipantId) -> None:
-        self.story.append("told admitted")
-
-    def receipt(self, session: Session, attendance: Sequence[Interval]) -> str:
-        return f"{session.id}: {len(attendance)} intervals"
+from tests.support.world import World
 
 
 class Watch:
@@ -573,6 +532,24 @@ async def test_the_receipt_is_stored_with_the_end(
     assert await service.receipt(session.id) is None
     await service.end(lena)
     assert await service.receipt(session.id) == f"{session.id}: 4 intervals"
+
+
+async def test_nothing_is_seen_after_what_the_receipt_says(
+    service: SessionService, session: Session, world: World, clock: FakeClock
+) -> None:
+    lena, maya = await live(service, session, world)
+    clock.advance(1)
+    ending = asyncio.create_task(service.end(lena))
+    await asyncio.sleep(0)  # the end is on its way to the database
+    clock.advance(0.5)
+    service.lose_socket(maya, 0)
+    await service.observe()
+    await ending
+    service.lose_socket(lena, 0)
+    await service.settle()
+    await service.observe()
+    stays = (await service.attendance([session.id]))[session.id]
+    assert max(stay.until for stay in stays) == clock.now() - timedelta(seconds=0.5)
 
 
 # People
