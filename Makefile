@@ -11,7 +11,7 @@ NATIVE := $(shell find media scripts -name '*.pyx' -o -name '*.pxd')
 PAGES  := $(shell find static -type f -not -path '*/node_modules/*' -not -path '*/dist/*' -not -path '*/test/*')
 
 .DELETE_ON_ERROR:
-.PHONY: run test test-asan fuzz check fmt build bench networks kills clean help
+.PHONY: run test test-asan fuzz check fmt build bench networks kills nightly clean help
 
 run: build ## Set up what is missing, then serve on http://127.0.0.1:8080
 	@exec $(BIN)/plumm serve
@@ -52,6 +52,12 @@ networks: build $(VENV)/.dev ## Measure calls over bad links, a minute each, and
 kills: build $(VENV)/.dev ## Kill a process that ends sessions COUNT=1000 times (DATABASE=sqlite or postgresql)
 	@scripts/test_tools.sh
 	@$(BIN)/python -m tests.kills $(or $(COUNT),1000) $(or $(DATABASE),sqlite)
+
+nightly: build $(VENV)/.dev ## What takes an hour: 10,000 orders of events, and kills on both databases
+	@scripts/test_tools.sh
+	@$(BIN)/python -m pytest tests/unit/rooms/test_any_order.py --hypothesis-profile=nightly --timeout 7200
+	@$(MAKE) --no-print-directory kills DATABASE=sqlite
+	@$(MAKE) --no-print-directory kills DATABASE=postgresql
 
 clean: ## Remove everything that was built or installed here (not .plumm, the data)
 	@rm -rf $(VENV) build static/dist static/node_modules *.egg-info

@@ -4,10 +4,14 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from rooms.db.engine import Database, sqlite_url
 from rooms.db.migrate import migrate
 from tests.support.postgres import Postgres
+
+# `make nightly`: pytest --hypothesis-profile=nightly
+settings.register_profile("nightly", max_examples=10_000)
 
 
 @pytest.fixture(scope="session")
