@@ -116,6 +116,12 @@ class Server:
             raise AssertionError(f"the server did not stop:\n{self.log}") from None
         return time.monotonic() - asked_at
 
+    def kill(self) -> None:
+        """SIGKILL, as the kernel would; `start` again finds what was stored."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
     @property
     def log(self) -> str:
         return self._log_file.read_text()
