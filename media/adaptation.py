@@ -6,32 +6,24 @@ here they are fed from the relay's figures, and what they decide is told to the 
 publishers (layers nobody watches rest) and to viewers (pictures that are paused).
 """
 
-import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from itertools import islice
-from math import ceil
-from secrets import token_hex
+from itertools import accumulate
 from typing import Final, Protocol
-
-import structlog
 
 from media.allocation import PICTURES_FROM, Division, Layer, Picture
 from media.bandwidth import Estimator
 from media.news import Layers, Listener, TrackLayers
 from media.participant import Participant, Session
 from media.playout import Leg, is_news
-from media.relay import Relay, RelayError
+from media.relay import Downlink, Relay, RelayError
+from media.rounds import Rounds
 from media.seats import Source
 
-log = structlog.get_logger(__name__)
-
 INTERVAL_S: Final = 0.2
-# A look at all sessions goes in parts, so that many of them do not hold up the loop.
-_PARTS: Final = 8
 
-_PICTURES: Final[tuple[Source, ...]] = ("screen", "camera")
+_PICTURES: Final[tuple[Source, ...]] = ("camera", "screen")
 # Of RTP, its extensions and SRTP's tag, and of UDP and IP, around a payload.
 _HEADERS: Final = 72
 # Of a picture in full, and what libwebrtc spends on it; a layer is half as wide and high as the
@@ -65,40 +57,40 @@ class _Track:
     """One video track's layers, as measured."""
 
     rids: tuple[str, ...]
-    rates: list[float] = field(default_factory=list)
-    alive: list[bool] = field(default_factory=list)
+    layers: tuple[Layer, ...] = ()
+    nominal_rates: Sequence[float] = ()  # of a layer before it was seen
+    alive: Sequence[bool] = ()
     watched: set[int] | None = None  # None: the publisher was told nothing yet and sends all
     asked_at: dict[int, float] = field(default_factory=dict)
     leg: Leg = field(default_factory=Leg)
     wait_ms: int = 0  # for what is lost before it is here
+    _rates: list[float] = field(default_factory=list)
+    _heights: Sequence[int] = ()
     _bytes: list[int] = field(default_factory=list)
     _at: float = 0.0
 
-    def measure(self, relay: Relay, track: int, now: float) -> None:
-        stats = relay.layer_stats(track)
+    def measure(self, stats: Sequence[Mapping[str, int]], now: float) -> None:
+        """stats: see `Relay.layer_stats`."""
         totals = [each["bytes"] + _HEADERS * each["packets"] for each in stats]
         if len(totals) != len(self._bytes):
-            self.rates = [self.nominal_rate(number, len(totals)) for number in range(len(totals))]
-            self._bytes, self._at = totals, now
+            self._begin(totals, now)
         self.alive = [0 <= each["age_ms"] < _DEAD_MS for each in stats]
         took = now - self._at
         for number, total in enumerate(totals):
-            rate = (total - self._bytes[number]) * 8 / took if took > 0 else 0.0
-            if self.alive[number] and rate > 0:
-                self.rates[number] += _SMOOTHING * (rate - self.rates[number])
+            more = total - self._bytes[number]
+            if more > 0 and took > 0 and self.alive[number]:
+                self._rates[number] += _SMOOTHING * (more * 8 / took - self._rates[number])
         self._bytes, self._at = totals, now
+        # Of a scalable stream each layer needs those below it.
+        rates = self._rates if self.rids else accumulate(self._rates)
+        self.layers = tuple(map(Layer, rates, self._heights))
 
-    def layers(self) -> tuple[Layer, ...]:
-        count = len(self.rates)
-        heights = [_FULL_HEIGHT >> self._halvings(number, count) for number in range(count)]
-        rates = self.rates
-        if not self.rids:  # scalable: each layer needs those below it
-            rates = [sum(self.rates[: number + 1]) for number in range(count)]
-        return tuple(map(Layer, rates, heights))
-
-    def nominal_rate(self, number: int, count: int) -> float:
-        """A layer's rate before it was seen."""
-        return _RATE / _FACTOR_A_LAYER ** self._halvings(number, count)
+    def _begin(self, totals: list[int], now: float) -> None:
+        halvings = [self._halvings(number, len(totals)) for number in range(len(totals))]
+        self.nominal_rates = [_RATE / _FACTOR_A_LAYER**each for each in halvings]
+        self._heights = [_FULL_HEIGHT >> each for each in halvings]
+        self._rates = list(self.nominal_rates)
+        self._bytes, self._at = totals, now
 
     def _halvings(self, number: int, count: int) -> int:
         """How many times smaller than a picture in full the layer is."""
@@ -119,6 +111,10 @@ class _Track:
             self.asked_at[number] = now
         changed, self.watched = wanted != self.watched, wanted
         return changed
+
+    @property
+    def watched_rids(self) -> tuple[str, ...]:
+        return tuple(self.rids[number] for number in sorted(self.watched or ()))
 
 
 @dataclass(slots=True)
@@ -143,74 +139,59 @@ class Adaptation:
         self._sessions = sessions
         self._listener = listener
         self._clock = clock
+        # By handle. A round finds who is there; the others are forgotten with its end.
         self._lines: dict[int, _Line] = {}
         self._tracks: dict[int, _Track] = {}
+        self._lines_found: dict[int, _Line] = {}
+        self._tracks_found: dict[int, _Track] = {}
         self._caps: dict[int, float] = {}
-        self._look: Iterator[None] = iter(())
-        self._part = 0
-        self._share = 0
-        self._loop = asyncio.get_running_loop()
-        self._timer = self._loop.call_later(INTERVAL_S / _PARTS, self._go_on)
+        self._rounds = Rounds(INTERVAL_S, sessions, self._adapt_session, self._forget_the_gone)
 
     def stop(self) -> None:
-        self._timer.cancel()
-
-    def _go_on(self) -> None:
-        self._timer = self._loop.call_later(INTERVAL_S / _PARTS, self._go_on)
-        if self._part == 0:
-            for _ in self._look:  # its end, if a full share came just to it
-                pass
-            self._look = self._sessions_in_turn()
-            self._share = ceil(len(self._sessions) / _PARTS)
-        for _ in islice(self._look, self._share):
-            pass
-        self._part = (self._part + 1) % _PARTS
+        self._rounds.stop()
 
     def adapt(self) -> None:
         """Look once at every session, and act."""
-        for _ in self._sessions_in_turn():
-            pass
+        self._rounds.go_round()
 
-    def _sessions_in_turn(self) -> Iterator[None]:
-        """One step a session."""
-        lines, tracks, self._lines, self._tracks = self._lines, self._tracks, {}, {}
-        for session, members in list(self._sessions.items()):
-            # It may have ended, or begun anew, since the look began.
-            if len(members) > 1 and self._sessions.get(session) is members:
-                try:
-                    self._adapt_session(session, members, self._clock.monotonic(), lines, tracks)
-                except Exception as failure:  # the others go on
-                    log.error("adaptation.failed", error_id=token_hex(4), exc_info=failure)
-            yield
-        for track in self._caps.keys() - self._tracks.keys():
+    def _forget_the_gone(self) -> None:
+        for track in self._caps.keys() - self._tracks_found.keys():
             del self._caps[track]
             with suppress(RelayError):  # it went, or its only viewer did
                 self._relay.cap(track, None)
+        self._lines, self._lines_found = self._lines_found, {}
+        self._tracks, self._tracks_found = self._tracks_found, {}
 
-    def _adapt_session(
-        self,
-        session: str,
-        members: Session,
-        now: float,
-        lines: Mapping[int, _Line],
-        tracks: Mapping[int, _Track],
-    ) -> None:
+    def _adapt_session(self, session: str, members: Session) -> None:
+        if len(members) < 2:
+            return
+        now = self._clock.monotonic()
         watched: dict[int, set[int]] = {}
+        downlinks: dict[int, Downlink] = {}
         for member in members.values():
+            if member.peer is None:
+                continue
+            downlink = downlinks[member.peer.handle] = self._relay.downlink(member.peer.handle)
             for track, rids in _pictures_of(member):
-                known = tracks.get(track)
-                made = known if known is not None and known.rids == rids else _Track(rids)
-                made.measure(self._relay, track, now)
-                made.wait_ms = self._wait(member, track, made.leg, now)
-                self._tracks[track] = made
+                self._tracks_found[track] = self._measured(track, rids, downlink, now)
                 watched[track] = set()
         for viewer in members.values():
             if viewer.peer is not None and viewer.peer.state == "connected":
-                line = lines.get(viewer.peer.handle) or _Line()
-                self._lines[viewer.peer.handle] = line
-                self._serve(session, viewer, members, line, watched, now)
+                handle = viewer.peer.handle
+                line = self._lines_found[handle] = self._lines.get(handle) or _Line()
+                self._serve(session, viewer, members, line, downlinks[handle], watched, now)
         for member in members.values():
             self._tell_publisher(session, member, watched, now)
+
+    def _measured(
+        self, track: int, rids: tuple[str, ...], downlink: Downlink, now: float
+    ) -> _Track:
+        known = self._tracks.get(track)
+        made = known if known is not None and known.rids == rids else _Track(rids)
+        made.measure(self._relay.layer_stats(track), now)
+        recovered = self._relay.track_stats(track)["recovered"]
+        made.wait_ms = made.leg.observe(now, recovered, downlink.round_trip_us)
+        return made
 
     # Viewers
 
@@ -220,73 +201,66 @@ class Adaptation:
         viewer: Participant,
         members: Session,
         line: _Line,
+        downlink: Downlink,
         watched: Mapping[int, set[int]],
         now: float,
     ) -> None:
         assert viewer.peer is not None
-        handle = viewer.peer.handle
-        shown = dict(self._shown(viewer, members))
-        downlink = self._relay.downlink(handle)
         estimate = line.estimator.observe(now, downlink)
         wait_ms = line.leg.observe(now, downlink.lost_packets, downlink.round_trip_us)
-        sound = _SOUND * max(1, min(3, len(members) - 1))
-        pictures = [
-            Picture(
-                slot,
-                screen,
-                height,
-                self._tracks[track].layers(),
-                alone=len(members) == 2,
-            )
-            for slot, (track, screen, height) in shown.items()
-        ]
-        levels = line.division.divide(now, estimate, sound, pictures)
-        for slot, (track, _, _) in shown.items():
-            self._apply(line, slot, track, levels[slot], watched[track], now)
-            self._delay(line, slot, wait_ms + self._tracks[track].wait_ms)
-        wanted = sound + sum(
-            max(
-                each.layers[each.target].rate,
-                self._tracks[track].nominal_rate(each.target, len(each.layers)),
-            )
-            for each, (track, _, _) in zip(pictures, shown.values(), strict=True)
-            if each.target >= 0
-        )
-        line.granted = {slot: layer for slot, layer in line.granted.items() if slot in shown}
-        line.delayed = {slot: ms for slot, ms in line.delayed.items() if slot in shown}
+        sound = wanted = _SOUND * max(1, min(3, len(members) - 1))
+        shown = list(self._shown(viewer, members))
+        levels = line.division.divide(now, estimate, sound, [picture for _, picture in shown])
+        paused = set()
+        for track, picture in shown:
+            slot, target, measured = picture.subscription, picture.target, self._tracks_found[track]
+            self._apply(line, slot, measured, levels[slot], watched[track], now)
+            self._delay(line, slot, wait_ms + measured.wait_ms)
+            if target >= 0:
+                wanted += max(picture.layers[target].rate, measured.nominal_rates[target])
+                if levels[slot] < 0:
+                    paused.add(slot)
+        line.granted = {slot: layer for slot, layer in line.granted.items() if slot in levels}
+        line.delayed = {slot: ms for slot, ms in line.delayed.items() if slot in levels}
         cluster = line.estimator.probe(now, wanted)
         if cluster is not None:
-            self._relay.probe(handle, cluster.bits_per_second, cluster.duration_ms)
+            self._relay.probe(viewer.peer.handle, cluster.bits_per_second, cluster.duration_ms)
         self._cap(viewer, members, line, wanted)
-        paused = frozenset(
-            each.subscription
-            for each in pictures
-            if each.target >= 0 and levels[each.subscription] < 0
-        )
         if paused != viewer.paused:
-            viewer.paused = paused
+            viewer.paused = frozenset(paused)
             viewer.told = viewer.sections()
             self._listener.sections_changed(session, viewer.id, viewer.told)
 
-    def _shown(
-        self, viewer: Participant, members: Session
-    ) -> Iterator[tuple[int, tuple[int, bool, int | None]]]:
-        """subscription -> its track, whether that is a screen, and how high it is shown."""
+    def _shown(self, viewer: Participant, members: Session) -> Iterator[tuple[int, Picture]]:
+        """Each picture that the viewer could be sent, with its track."""
         assert viewer.peer is not None
         for seat, reception in viewer.peer.receptions.items():
-            person = members.get(viewer.seating.shown(seat) or "")
-            if person is None or seat.source not in _PICTURES:
+            if seat.source not in _PICTURES:
                 continue
-            track = person.track(seat.source)
-            if track in self._tracks and track is not None:
-                height = _height(viewer, person.id, seat.source)
-                yield reception.subscription, (track, seat.source == "screen", height)
+            person = members.get(viewer.seating.shown(seat) or "")
+            track = None if person is None else person.track(seat.source)
+            if person is not None and track is not None and track in self._tracks_found:
+                yield (
+                    track,
+                    Picture(
+                        reception.subscription,
+                        screen=seat.source == "screen",
+                        height=_height(viewer, person.id, seat.source),
+                        layers=self._tracks_found[track].layers,
+                        alone=len(members) == 2,
+                    ),
+                )
 
     def _apply(
-        self, line: _Line, slot: int, track: int, level: int, watched: set[int], now: float
+        self,
+        line: _Line,
+        slot: int,
+        measured: _Track,
+        level: int,
+        watched: set[int],
+        now: float,
     ) -> None:
         """Have a slot get its layer; note what has to be sent for it."""
-        measured = self._tracks[track]
         layer = measured.living(level, now)
         flowing = self._relay.subscription_stats(slot)["layer"]
         if layer != line.granted.get(slot):
@@ -306,9 +280,9 @@ class Adaptation:
 
     def _is_too_much(self, line: _Line, measured: _Track, flowing: int, now: float) -> bool:
         """Whether what flows has to stop before a lower rate is there, or sound would suffer."""
-        if not 0 <= flowing < len(measured.rates) or now - line.stopped_at < _STOPPED_S:
+        if not 0 <= flowing < len(measured.layers) or now - line.stopped_at < _STOPPED_S:
             return False
-        rate = measured.layers()[flowing].rate
+        rate = measured.layers[flowing].rate
         if line.estimator.limited and rate > _TOO_MUCH * line.estimator.estimate:
             line.stopped_at = now
             return True
@@ -321,26 +295,20 @@ class Adaptation:
 
     # Publishers
 
-    def _wait(self, member: Participant, track: int, leg: Leg, now: float) -> int:
-        assert member.peer is not None
-        round_trip_us = self._relay.downlink(member.peer.handle).round_trip_us
-        return leg.observe(now, self._relay.track_stats(track)["recovered"], round_trip_us)
-
     def _tell_publisher(
         self, session: str, member: Participant, watched: Mapping[int, set[int]], now: float
     ) -> None:
         changed = False
-        told = []
-        for source in ("camera", "screen"):
+        layered: dict[Source, _Track] = {}
+        for source in _PICTURES:
             track = member.track(source)
-            if track is None or track not in watched or not self._tracks[track].rids:
-                continue
-            measured = self._tracks[track]
-            changed |= measured.watch(watched[track], now)
-            rids = tuple(measured.rids[number] for number in sorted(watched[track]))
-            told.append(TrackLayers(source, rids))
+            if track is not None and track in watched and self._tracks_found[track].rids:
+                layered[source] = self._tracks_found[track]
+                changed |= layered[source].watch(watched[track], now)
         if changed:
-            member.layers = Layers(tuple(told))
+            member.layers = Layers(
+                tuple(TrackLayers(source, each.watched_rids) for source, each in layered.items())
+            )
             self._listener.layers_changed(session, member.id, member.layers)
 
     def _cap(self, viewer: Participant, members: Session, line: _Line, wanted: float) -> None:

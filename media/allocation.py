@@ -6,7 +6,7 @@ to what its view can show. Down at once, up only with a margin and not soon afte
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 # Below it pictures would take from sound; well above it they come back.
@@ -49,17 +49,11 @@ class Picture:
     height: int | None
     layers: tuple[Layer, ...]
     alone: bool
+    target: int = field(init=False)
+    """The lowest layer that fills the view, else the highest; -1: hidden."""
 
-    @property
-    def target(self) -> int:
-        """The lowest layer that fills the view, else the highest; -1: hidden."""
-        if self.height == 0:
-            return -1
-        if self.height is not None:
-            for number, layer in enumerate(self.layers):
-                if layer.height >= _FILLS * self.height:
-                    return number
-        return len(self.layers) - 1
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "target", _target(self.height, self.layers))
 
     def need(self, number: int) -> float:
         """bit/s that a layer takes, at the least; -1: none."""
@@ -91,8 +85,10 @@ class Division:
         if self._is_off(now, estimate):
             levels = dict.fromkeys((each.subscription for each in pictures), -1)
         else:
-            most = _fill(estimate - sound, pictures)
             sure = _fill(estimate / _UP_MARGIN - sound, pictures)
+            # Where the smaller budget is enough for everything, so is the larger one.
+            enough = all(sure[each.subscription] == each.target for each in pictures)
+            most = sure if enough else _fill(estimate - sound, pictures)
             levels = dict(self._steps(now, pictures, most, sure))
         self._levels = levels
         return levels
@@ -130,6 +126,16 @@ class Division:
             yield slot, level
 
 
+def _target(height: int | None, layers: Sequence[Layer]) -> int:
+    if height == 0:
+        return -1
+    if height is not None:
+        for number, layer in enumerate(layers):
+            if layer.height >= _FILLS * height:
+                return number
+    return len(layers) - 1
+
+
 def _fill(budget: float, pictures: Sequence[Picture]) -> dict[int, int]:
     """subscription -> the layer that fits."""
     order = sorted(
@@ -142,8 +148,10 @@ def _fill(budget: float, pictures: Sequence[Picture]) -> dict[int, int]:
         still = []
         for picture in rising:
             level = levels[picture.subscription]
-            more = picture.need(level + 1) - picture.need(level) if level < picture.target else 0.0
-            if level < picture.target and more <= budget:
+            if level == picture.target:
+                continue
+            more = picture.need(level + 1) - picture.need(level)
+            if more <= budget:
                 budget -= more
                 levels[picture.subscription] = level + 1
                 still.append(picture)

@@ -169,7 +169,7 @@ class Estimator:
     def _fall(self, now: float, seen: Downlink) -> None:
         """Below what arrives, once in a round trip and the time to see its effect."""
         round_trip_s = min(seen.round_trip_us / 1e6, _ROUND_TRIP_MAX_S)
-        arriving = _DECREASE * self._arrival_rate(_RATE_S)
+        arriving = _DECREASE * self._arrivals(_RATE_S)[0]
         if now - self._fell_at < round_trip_s + _REACTION_S:
             if self._falling_since is not None:
                 # What comes through a full queue is what the link carries.
@@ -210,11 +210,14 @@ class Estimator:
             self._loss_max = _LOSS
 
     def _rise(self, now: float, seen: Downlink) -> None:
-        shown = self._probes.result(now, seen, self.estimate, self._loss())
-        if shown is not None:
-            self._set(shown)
-        if self._settled and sum(step.arrival_s for step in self._steps) > _EVIDENCE_S:
-            self._set(max(self.estimate, self._arrival_rate(_EVIDENCE_S)))
+        if self._probes.under_way:
+            shown = self._probes.result(now, seen, self.estimate, self._loss())
+            if shown is not None:
+                self._set(shown)
+        if self._settled:
+            rate, took_s = self._arrivals(_EVIDENCE_S)
+            if took_s >= _EVIDENCE_S:
+                self._set(max(self.estimate, rate))
 
     def _set(self, estimate: float) -> None:
         self.estimate = min(max(estimate, FLOOR), CEILING)
@@ -222,19 +225,23 @@ class Estimator:
     def _loss(self) -> float:
         """Its share since the rate fell, in the window; 0 while that is of too few packets."""
         since = self._fell_at + _REACTION_S
-        lost = sum(step.lost for step in self._steps if step.at > since)
-        told = lost + sum(step.arrived for step in self._steps if step.at > since)
+        lost = told = 0
+        for step in self._steps:
+            if step.at > since:
+                lost += step.lost
+                told += step.lost + step.arrived
         return lost / told if told >= _FEWEST_PACKETS else 0.0
 
-    def _arrival_rate(self, span_s: float) -> float:
-        """bit/s over the last steps that hold `span_s` of arrivals, or over all there are."""
+    def _arrivals(self, span_s: float) -> tuple[float, float]:
+        """bit/s over the last steps that hold `span_s` of arrivals, or over all there are; and
+        the seconds that these took."""
         bytes_, took_s = 0, 0.0
         for step in reversed(self._steps):
             bytes_ += step.arrived_bytes
             took_s += step.arrival_s
             if took_s >= span_s:
                 break
-        return bytes_ * 8 / took_s if took_s else self.estimate
+        return (bytes_ * 8 / took_s if took_s else self.estimate), took_s
 
 
 class _Base:

@@ -15,6 +15,7 @@ from media.participant import Participant, Session
 from media.peer import Peer
 from media.quality import Figures, Score
 from media.relay import Relay
+from media.rounds import Rounds
 from media.speaking import Conversation
 
 # Opus, which is what browsers send, at 48 kHz.
@@ -41,14 +42,18 @@ class Observer:
         self._listener = listener
         self._clock = clock
         self._conversations: dict[str, Conversation] = {}
+        # By handle. A round finds who is there; the others are forgotten with its end.
         self._lines: dict[int, _Line] = {}
+        self._lines_found: dict[int, _Line] = {}
+        self._rounds = Rounds(
+            quality.INTERVAL_S, sessions, self._measure_session, self._forget_the_gone
+        )
         self._loop = asyncio.get_running_loop()
         self._listen_timer = self._loop.call_later(speaking.INTERVAL_S, self._listen_on)
-        self._measure_timer = self._loop.call_later(quality.INTERVAL_S, self._measure_on)
 
     def stop(self) -> None:
         self._listen_timer.cancel()
-        self._measure_timer.cancel()
+        self._rounds.stop()
 
     def listen(self) -> None:
         """Hear the last interval of every session of more than one."""
@@ -74,26 +79,25 @@ class Observer:
 
     def measure(self) -> None:
         """Take the figures of the last second of every connection."""
-        lines: dict[int, _Line] = {}
-        for session, members in self._sessions.items():
-            for member in members.values():
-                word = None
-                if member.peer is not None and member.peer.state == "connected":
-                    handle = member.peer.handle
-                    line = lines[handle] = self._lines.get(handle) or _Line()
-                    word = line.score.add(line.figures(self._relay, member, member.peer))
-                if word != member.quality:
-                    member.quality = word
-                    self._listener.quality_changed(session, member.id, word)
-        self._lines = lines
+        self._rounds.go_round()
+
+    def _measure_session(self, session: str, members: Session) -> None:
+        for member in members.values():
+            word = None
+            if member.peer is not None and member.peer.state == "connected":
+                handle = member.peer.handle
+                line = self._lines_found[handle] = self._lines.get(handle) or _Line()
+                word = line.score.add(line.figures(self._relay, member, member.peer))
+            if word != member.quality:
+                member.quality = word
+                self._listener.quality_changed(session, member.id, word)
+
+    def _forget_the_gone(self) -> None:
+        self._lines, self._lines_found = self._lines_found, {}
 
     def _listen_on(self) -> None:
         self._listen_timer = self._loop.call_later(speaking.INTERVAL_S, self._listen_on)
         self.listen()
-
-    def _measure_on(self) -> None:
-        self._measure_timer = self._loop.call_later(quality.INTERVAL_S, self._measure_on)
-        self.measure()
 
 
 @dataclass(slots=True)

@@ -74,13 +74,15 @@ class Probes:
         self._asked, self._asked_at, self._known = rate, now, seen.probes
         return Cluster(round(rate), round(duration_s * 1000))
 
+    @property
+    def under_way(self) -> bool:
+        return self._asked > 0
+
     def result(self, now: float, seen: Downlink, estimate: float, loss: float) -> float | None:
-        """What the probe under way shows the downlink to carry, if it is more than known.
+        """What the probe under way shows the downlink to carry; None: nothing yet.
 
         loss: the share that the link loses at any rate.
         """
-        if not self._asked:
-            return None
         if seen.probes == self._known:
             if now - self._asked_at > _PATIENCE_S:
                 self._fail(now)

@@ -14,7 +14,7 @@ import click
 from rich.console import Console
 
 from scripts.bench import report
-from scripts.bench.connecting import connection_cost, room_memory
+from scripts.bench.connecting import connection_cost, room_upkeep
 from scripts.bench.cores import LOAD_CORE, SERVER_CORE, on_core
 from scripts.bench.first_frame import first_frames
 from scripts.bench.forwarding import compare
@@ -24,7 +24,7 @@ Part = Callable[[Callable[[str], None]], Awaitable[dict[str, float]]]
 PARTS: Final[Mapping[str, Part]] = {
     "relay": compare,
     "setup": connection_cost,
-    "rooms": room_memory,
+    "rooms": room_upkeep,
     "join": first_frames,
 }
 # Browsers need both cores; so do we, to drive them.

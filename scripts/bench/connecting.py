@@ -5,6 +5,7 @@ is on the other core.
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from statistics import median
@@ -20,6 +21,8 @@ PARALLEL_ROOMS: Final = 15
 IDLE_ROOMS: Final = 50
 # Connecting at once: as many as a busy server sees when a popular hour begins.
 _AT_ONCE: Final = 10
+# 25 looks at what each downlink carries, five at how good it is.
+_IDLE_S: Final = 5.0
 # Packets of 20 ms each: long enough that everyone has sent and received some.
 _PROOF_S: Final = 1.0
 
@@ -66,22 +69,36 @@ async def connection_cost(tell: Callable[[str], None]) -> dict[str, float]:
     }
 
 
-async def room_memory(tell: Callable[[str], None]) -> dict[str, float]:
-    """RSS of a server before and after 50 two-person rooms sat in it, in MiB."""
+async def room_upkeep(tell: Callable[[str], None]) -> dict[str, float]:
+    """What 50 two-person rooms in which nobody sends anything take: RSS in MiB, and CPU.
+
+    Beside timers and consent, the CPU is that of the looks at each connection's figures.
+    """
     async with running_server(SERVER_CORE) as server, AsyncExitStack() as stack:
+        meter = CpuMeter(server.pid)
         empty_mib = resident_mib(server.pid)
         await _fill(stack, [await server.open_room()], 1)
         one_mib = resident_mib(server.pid)
+        one_busy = await _busy(meter)
         tell(f"Filling {IDLE_ROOMS} rooms")
         rooms = [await server.open_room() for _ in range(IDLE_ROOMS)]
         peers = await _fill(stack, rooms, _AT_ONCE)
         await _prove(peers)
         full_mib = resident_mib(server.pid)
+        full_busy = await _busy(meter)
     return {
         "rooms.rss_mib_empty": empty_mib,
         "rooms.rss_mib_for_50_idle": full_mib,
         "rooms.rss_kib_per_room": (full_mib - one_mib) * 1024 / IDLE_ROOMS,
+        "rooms.cpu_ms_per_room_second": (full_busy - one_busy) * 1000 / IDLE_ROOMS,
     }
+
+
+async def _busy(meter: CpuMeter) -> float:
+    """The share of a core that the server uses, over a few seconds."""
+    start_ns, started = meter.own_ns(), time.monotonic_ns()
+    await asyncio.sleep(_IDLE_S)
+    return (meter.own_ns() - start_ns) / (time.monotonic_ns() - started)
 
 
 async def _fill(stack: AsyncExitStack, rooms: Sequence[Room], at_once: int) -> list[Peer]:

@@ -44,6 +44,7 @@ _OTHERS: Final = {
     "rooms.rss_mib_empty": ("RSS of an empty server", "{:.0f} MiB"),
     "rooms.rss_mib_for_50_idle": ("RSS with 50 idle two-person rooms", "{:.0f} MiB"),
     "rooms.rss_kib_per_room": ("… each room", "{:.0f} KiB"),
+    "rooms.cpu_ms_per_room_second": ("CPU of an idle room, in a second", "{:.2f} ms"),
     "join.first_frame_p50_ms": ("Join to first frame in Chromium, p50", "{:.0f} ms"),
     "join.first_frame_p95_ms": ("… p95", "{:.0f} ms"),
 }
