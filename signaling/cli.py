@@ -6,17 +6,22 @@ import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Final, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar, get_args
 
 import click
 import uvloop
 
 from rooms.clock import SystemClock
 from rooms.db.engine import Database, DatabaseUnusable, StorageFailed
+from rooms.hooks import Hooks
+from rooms.vocabulary import UserRole
 from signaling.logs import configure_logs
 from signaling.secret import read_secret
 from signaling.settings import BadSettings, Settings, read_settings
 from signaling.tokens import Tokens
+
+if TYPE_CHECKING:
+    from rooms.people.service import People
 
 _MADE: Final = ("session_id", "therapist_url", "client_url")
 
@@ -147,6 +152,80 @@ def _with_database(work: Callable[[Database], Awaitable[T]]) -> T:
         return asyncio.run(run())
     except (DatabaseUnusable, StorageFailed) as error:
         _fail(str(error))
+
+
+@main.group()
+def user() -> None:
+    """Accounts: who may sign in."""
+
+
+@user.command("add")
+@click.argument("email")
+@click.option("--name", required=True, help="As others see it.")
+@click.option("--role", required=True, type=click.Choice(get_args(UserRole)))
+@click.option("--password-stdin", is_flag=True, help="Take the password from standard input.")
+def add_user(*, email: str, name: str, role: UserRole, password_stdin: bool) -> None:
+    """Make an account. Without a password, its owner gets a mail with which to choose one."""
+    password = sys.stdin.readline().rstrip("\r\n") if password_stdin else None
+
+    async def work(people: "People") -> None:
+        await people.add(email, name, role, password)
+        if password is None:
+            await people.request_reset(email)
+
+    _with_people(work)
+    if password is None:
+        click.echo("The account is made. A mail was requested with which to choose the password.")
+    else:
+        click.echo("The account is made.")
+
+
+@user.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
+def list_users(*, as_json: bool) -> None:
+    """Print all accounts, by address."""
+    everyone = _with_people(lambda people: people.everyone())
+    if as_json:
+        click.echo(json.dumps({"users": [asdict(one) for one in everyone]}))
+        return
+    for one in everyone:
+        closed = "  (disabled)" if one.disabled else ""
+        click.echo(f"{one.id}  {one.role:<9}  {one.email}  {one.name}{closed}")
+
+
+@user.command("disable")
+@click.argument("email")
+def disable_user(*, email: str) -> None:
+    """Close an account: it is signed out everywhere, and cannot sign in again."""
+    _with_people(lambda people: people.disable(email))
+    click.echo("The account is disabled.")
+
+
+def _with_people(work: Callable[["People"], Awaitable[T]]) -> T:
+    """What `work` gives, or one line about what was refused."""
+    # Imported here: the other commands do without.
+    from rooms.people import errors
+    from signaling.wiring import people_of
+
+    async def run(database: Database) -> T:
+        people = people_of(_settings(), SystemClock(), database, Hooks())
+        try:
+            return await work(people)
+        finally:
+            people.close()
+
+    try:
+        return _with_database(run)
+    except errors.BadEmail:
+        _fail("that is not an e-mail address", status=2)
+    except errors.BadName:
+        _fail("a name has 1 to 80 characters, in one line", status=2)
+    except errors.PasswordWeak:
+        _fail("a password has 12 to 1024 characters, and is not the e-mail address")
+    except errors.UserExists:
+        _fail("somebody has this e-mail address already")
+    except errors.UserUnknown:
+        _fail("nobody has this e-mail address")
 
 
 @main.group()

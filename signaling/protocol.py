@@ -403,6 +403,22 @@ class MySessionsSaid(_Said):
     sessions: tuple[MySessionSaid, ...]
 
 
+class MailSaid(_Said):
+    """One mail on disk, over HTTP."""
+
+    id: str
+    to: str
+    subject: str
+    at: datetime
+    text: str
+
+
+class MailboxSaid(_Said):
+    """The answer to `GET /api/mail`, newest first."""
+
+    mails: tuple[MailSaid, ...]
+
+
 class SyncedSaid(_Said):
     """The answer to `room:sync`."""
 

@@ -13,6 +13,9 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from rooms.db.engine import sqlite_url
+from rooms.mail.smtp import smtp_server
+from rooms.people.accounts import normal_email
+from rooms.people.errors import BadEmail
 from signaling.secret import MIN_CHARACTERS
 
 _PREFIX: Final = "PLUMM_"
@@ -91,6 +94,15 @@ class Settings(BaseSettings):
         description="Addresses or networks, comma-separated, of the proxies in front, whose "
         "X-Forwarded-For says where a request comes from.",
     )
+    smtp_url: SecretStr | None = Field(
+        default=None,
+        description="The mail server: smtps://user:password@host, or smtp:// for STARTTLS. "
+        "Default: mail is written to <data dir>/mail.",
+    )
+    mail_from: str = Field(
+        default="",
+        description="Address that mail comes from. Default: no-reply@<host of the public URL>.",
+    )
     turn_urls: _CommaList = Field(
         default=(),
         description="TURN and STUN servers, comma-separated, for browsers that cannot reach the "
@@ -155,6 +167,21 @@ class Settings(BaseSettings):
                 "turns:turn.example.org or stun:stun.example.org, without user name or password"
             )
         return value
+
+    @field_validator("smtp_url")
+    @classmethod
+    def _mail_server(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            smtp_server(value.get_secret_value())
+        return value
+
+    @field_validator("mail_from")
+    @classmethod
+    def _address(cls, value: str) -> str:
+        try:
+            return value and normal_email(value)
+        except BadEmail:
+            raise ValueError(f"{value} is not an e-mail address") from None
 
     @field_validator("secret")
     @classmethod
@@ -226,6 +253,17 @@ class Settings(BaseSettings):
     def demo_sessions(self) -> bool:
         """Whether anyone who reaches the home page may make a session."""
         return self._is_local if self.demo is None else self.demo
+
+    @property
+    def sender_address(self) -> str:
+        """What mail comes from."""
+        host = urlsplit(self.public_url).hostname
+        return self.mail_from or f"no-reply@{host or 'localhost'}"
+
+    @property
+    def shows_mail(self) -> bool:
+        """Whether the mails on disk are shown to whoever reaches the web server."""
+        return self._is_local and self.smtp_url is None
 
     @property
     def _is_local(self) -> bool:

@@ -17,9 +17,12 @@ from rooms.clock import SystemClock
 from rooms.db.engine import Database, StorageFailed
 from rooms.db.migrate import check, migrate
 from rooms.hooks import Hooks
+from rooms.mail.disk import Mailbox
+from rooms.mail.hooks import MailHooks, Sender
+from rooms.mail.smtp import Smtp, smtp_server
 from rooms.outbox import Dispatcher
 from rooms.people.passwords import Passwords
-from rooms.people.service import People
+from rooms.people.service import People, Revoked
 from rooms.people.sign_ins import Lifetimes
 from rooms.ports import Clock, MediaPlane
 from rooms.receipt import Notary
@@ -29,6 +32,7 @@ from signaling.accounts import Accounts
 from signaling.handlers import Negotiator, Services
 from signaling.http import Api, application
 from signaling.hub import Hub
+from signaling.mailbox import MailboxApi
 from signaling.members import Members
 from signaling.metrics import Metrics
 from signaling.my_sessions import MySessions
@@ -142,9 +146,16 @@ class Plumm:
             raise
         metrics.watch_relay(sfu.stats)
         hooks = Hooks()
-        audit.add_to(hooks)
         dispatcher = Dispatcher(database, hooks, clock)
         notary = Notary(_receipt_key(settings))
+        people = people_of(
+            settings,
+            clock,
+            database,
+            hooks,
+            committed=dispatcher.wake,
+            revoked=lambda ended: hub.sign_ins_over(ended),
+        )
         rooms = news.rooms = SessionService(
             clock,
             database,
@@ -155,18 +166,6 @@ class Plumm:
             max_participants=settings.max_participants,
             overtime=timedelta(minutes=settings.overtime_minutes),
             committed=dispatcher.wake,
-        )
-        people = People(
-            clock,
-            database,
-            hooks,
-            Passwords(),
-            lifetimes=Lifetimes(
-                idle=timedelta(minutes=settings.sign_in_idle_minutes),
-                absolute=timedelta(hours=settings.sign_in_hours),
-            ),
-            committed=dispatcher.wake,
-            revoked=lambda ended: hub.sign_ins_over(ended),
         )
         accounts = Accounts(
             people=people,
@@ -199,6 +198,8 @@ class Plumm:
         api.attach(app)
         accounts.attach(app)
         mine.attach(app)
+        if settings.shows_mail:
+            MailboxApi(_mailbox(settings), settings.allowed_origins).attach(app)
         add_pages(app)
         tasks = [
             asyncio.create_task(work)
@@ -241,6 +242,51 @@ class Plumm:
         self.people.close()
         await self.sfu.close()
         await self.database.close()
+
+
+def people_of(
+    settings: Settings,
+    clock: Clock,
+    database: Database,
+    hooks: Hooks,
+    *,
+    committed: Callable[[], None] = lambda: None,
+    revoked: Revoked = lambda _: None,
+) -> People:
+    """The people of a database, and in `hooks`, which is empty, all that follows from events."""
+    people = People(
+        clock,
+        database,
+        hooks,
+        Passwords(),
+        lifetimes=Lifetimes(
+            idle=timedelta(minutes=settings.sign_in_idle_minutes),
+            absolute=timedelta(hours=settings.sign_in_hours),
+        ),
+        committed=committed,
+        revoked=revoked,
+    )
+    audit.add_to(hooks)
+    MailHooks(
+        clock,
+        database,
+        hooks,
+        _sender(settings),
+        sender_address=settings.sender_address,
+        url=settings.url,
+        reset_token=people.reset_token,
+    )
+    return people
+
+
+def _sender(settings: Settings) -> Sender:
+    if settings.smtp_url is None:
+        return _mailbox(settings)
+    return Smtp(smtp_server(settings.smtp_url.get_secret_value()))
+
+
+def _mailbox(settings: Settings) -> Mailbox:
+    return Mailbox(settings.data_dir / "mail")
 
 
 def _secret(settings: Settings) -> str:

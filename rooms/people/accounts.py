@@ -10,12 +10,13 @@ from sqlalchemy import ColumnElement, Row, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rooms.db.schema import users
-from rooms.people.errors import BadEmail, UserExists, UserUnknown
+from rooms.people.errors import BadEmail, BadName, UserExists, UserUnknown
 from rooms.vocabulary import UserId, UserRole
 
 # As browsers check <input type=email>, with a dot in the domain. Source: HTML, 4.10.5.1.5.
 _LABEL: Final = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _EMAIL: Final = re.compile(rf"[a-z0-9.!#$%&'*+/=?^_`{{|}}~-]+@{_LABEL}(?:\.{_LABEL})+")
+_LONGEST_NAME: Final = 80
 _LONGEST_EMAIL: Final = 254  # RFC 5321, 4.5.3.1.3, without the angle brackets
 
 
@@ -46,6 +47,14 @@ def normal_email(text: str) -> str:
     return email
 
 
+def normal_name(text: str) -> str:
+    """A name as it is stored: of 1 to 80 characters, in one line. Raises BadName."""
+    name = text.strip()
+    if not 1 <= len(name) <= _LONGEST_NAME or not name.isprintable():
+        raise BadName
+    return name
+
+
 async def add(
     connection: AsyncConnection,
     email: str,
@@ -54,8 +63,10 @@ async def add(
     password_hash: str | None,
     now: datetime,
 ) -> User:
-    """Store a new account. Raises BadEmail, UserExists."""
-    user = User(UserId(secrets.token_hex(8)), normal_email(email), name, role, disabled=False)
+    """Store a new account. Raises BadEmail, BadName, UserExists."""
+    user = User(
+        UserId(secrets.token_hex(8)), normal_email(email), normal_name(name), role, disabled=False
+    )
     if await with_email(connection, user.email) is not None:
         raise UserExists
     await connection.execute(

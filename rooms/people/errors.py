@@ -39,6 +39,12 @@ class BadEmail(RoomsError):
     code = "email.malformed"
 
 
+class BadName(RoomsError):
+    """Not a name of 1 to 80 characters in one line."""
+
+    code = "name.malformed"
+
+
 class PasswordWeak(RoomsError):
     """Too short, or the e-mail address."""
 

@@ -80,7 +80,7 @@ class People:
     ) -> User:
         """Make an account; without a password, one is chosen by a reset.
 
-        Raises BadEmail, UserExists, PasswordWeak.
+        Raises BadEmail, BadName, UserExists, PasswordWeak.
         """
         password_hash = None
         if password is not None:

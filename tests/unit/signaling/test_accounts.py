@@ -10,6 +10,8 @@ from sqlalchemy import select
 
 from rooms.db.schema import events
 from rooms.people import failures
+from signaling.settings import Settings
+from tests.support.eventually import eventually
 from tests.unit.signaling.harness import Json, Server, running_server
 
 EMAIL, PASSWORD = "lena@example.org", "a long enough password"
@@ -230,3 +232,56 @@ async def test_nobody_else_is_believed_about_the_address(server: Server) -> None
     for i in range(failures.LIMIT):
         assert await fail_from(server, f"203.0.113.{i}") == 401
     assert await fail_from(server, "203.0.113.99") == 429
+
+
+async def mails(server: Server, **headers: str) -> ClientResponse:
+    return await server.http.get(server.url + "/api/mail", headers=headers)
+
+
+async def test_a_forgotten_password_is_chosen_with_the_mail_that_this_machine_shows(
+    server: Server,
+) -> None:
+    await add_lena(server)
+    await post(server, "/api/password-reset", {"email": EMAIL})
+
+    async def mailed() -> Json:
+        shown = (await (await mails(server)).json())["mails"]
+        assert len(shown) == 1
+        return dict(shown[0])
+
+    mail = await eventually(mailed)
+    assert set(mail) == {"id", "to", "subject", "at", "text"}
+    assert mail["to"] == f"Lena <{EMAIL}>"
+    assert mail["at"] == "2026-11-22T10:00:00Z"
+    _, _, token = mail["text"].partition(f"{server.url}/reset#")
+    chosen = await post(
+        server,
+        "/api/password-reset/choose",
+        {"token": token.split()[0], "password": "another long password"},
+    )
+    assert chosen.status == 204
+    assert (await sign_in(server, "another long password")).status == 200
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"public_url": "https://plumm.example", "demo": True},
+        {"host": "0.0.0.0", "advertised_ip": "127.0.0.1", "demo": True},
+        {"smtp_url": "smtp://127.0.0.1:2525"},
+    ],
+)
+async def test_mail_is_shown_to_people_at_this_machine_alone(setting: Json) -> None:
+    assert not Settings(**setting).shows_mail
+    assert Settings().shows_mail
+
+
+async def test_mail_is_not_shown_to_a_page_whose_name_points_here(server: Server) -> None:
+    port = server.settings.port
+    assert (await mails(server, Host=f"localhost:{port}")).status == 200
+    assert (await mails(server, Host=f"evil.example:{port}")).status == 404
+
+
+async def test_where_mail_goes_to_a_server_none_is_shown(tmp_path: Path) -> None:
+    async with running_server(tmp_path, smtp_url="smtp://127.0.0.1:1") as server:
+        assert (await mails(server)).status == 404
