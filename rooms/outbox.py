@@ -172,7 +172,7 @@ class Dispatcher:
                 while await deliver_due():
                     pass
             except StorageFailed as failure:  # tried again
-                log.error("outbox.failed", exc_info=failure)
+                log.error("outbox.failed", reason=failure.reason)
             with suppress(TimeoutError):
                 # Not wait_for: in Python 3.11 it loses a cancellation that comes with a wake-up.
                 async with asyncio.timeout(_POLL_S):

@@ -324,7 +324,10 @@ class SessionService:
             if room.lane.locked():  # its command looks; what it signs must not grow meanwhile
                 continue
             self._look(room)
-            unsaved.append((room, room.attendance.take_unsaved()))
+            if stays := room.attendance.take_unsaved():
+                unsaved.append((room, stays))
+        if not unsaved:
+            return
         try:
             async with self._database.transaction() as connection:
                 await store.save_intervals(

@@ -59,7 +59,7 @@ def serve() -> None:
         uvloop.run(run(settings, ready))
     except BadSettings as error:
         _fail(str(error), status=2)
-    except CannotListen as error:
+    except (CannotListen, DatabaseUnusable) as error:
         _fail(str(error))
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import structlog
 from aiohttp import web
 
+from rooms.db.engine import DatabaseUnusable
 from signaling.settings import BadSettings, Settings
 from signaling.wiring import Plumm
 
@@ -36,7 +37,7 @@ async def serve(settings: Settings, on_ready: Callable[[Settings], None]) -> Non
 
     on_ready is called once, with the settings as they turned out (a free port was picked).
     Raises CannotListen when a port is taken or an address is not ours, BadSettings when the
-    host has no address or the data directory cannot be used.
+    host has no address or the data directory cannot be used, DatabaseUnusable.
     """
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -46,6 +47,9 @@ async def serve(settings: Settings, on_ready: Callable[[Settings], None]) -> Non
     settings = settings.model_copy(update={"port": listener.getsockname()[1]})
     try:
         plumm = await Plumm.start(settings)
+    except (BadSettings, DatabaseUnusable):
+        listener.close()
+        raise
     except OSError as error:
         listener.close()
         raise CannotListen("media", settings.relay_host, settings.media_port, error) from error

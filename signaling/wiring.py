@@ -337,5 +337,7 @@ async def _every(seconds: float, work: Callable[[], Awaitable[None]]) -> None:
         await asyncio.sleep(seconds)
         try:
             await work()
+        except StorageFailed as failure:  # it is tried again, and says the same each time
+            log.error("task.failed", task=work.__name__, reason=failure.reason)
         except Exception as failure:
             log.error("task.failed", task=work.__name__, exc_info=failure)

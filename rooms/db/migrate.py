@@ -48,7 +48,8 @@ async def check(url: str) -> None:
         await engine.dispose()
     _known(found)
     if found != newest():
-        raise DatabaseUnusable("the database is older than this version; run `plumm migrate`")
+        older = "has no tables yet" if found is None else "is older than this version"
+        raise DatabaseUnusable(f"the database {older}; run `plumm migrate`")
 
 
 def newest() -> str:

@@ -15,7 +15,8 @@ from signaling.cli import main
 from signaling.client import RoomClient
 from signaling.receipt_key import read_or_make_receipt_key
 from tests.support.eventually import eventually
-from tests.support.server import PLUMM, Server, free_port
+from tests.support.postgres import Postgres
+from tests.support.server import PLUMM, Server, free_media_port, free_port
 from tests.unit.rooms.test_receipt import RECEIPT, STAYS, ended
 
 
@@ -251,3 +252,43 @@ def test_without_a_key_a_receipt_cannot_be_verified(runner: CliRunner, tmp_path:
     result = runner.invoke(main, ["receipt", "verify", str(file)])
     assert result.exit_code == 1
     assert "--key" in result.stderr
+
+
+def test_a_database_that_cannot_be_used_is_one_line_and_status_1(
+    tmp_path: Path, postgres: Postgres
+) -> None:
+    def refused(url: str) -> str:
+        ports = {"PLUMM_PORT": str(free_port()), "PLUMM_MEDIA_PORT": str(free_media_port())}
+        served = subprocess.run(
+            [PLUMM, "serve"],
+            env=os.environ | ports | {"PLUMM_DATA_DIR": str(tmp_path), "PLUMM_DATABASE_URL": url},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (served.returncode, served.stdout) == (1, "")
+        (line,) = served.stderr.splitlines()
+        return line
+
+    assert refused(postgres.new_database()) == (
+        "plumm: the database has no tables yet; run `plumm migrate`"
+    )
+    assert refused(f"postgresql://plumm@/plumm?host={tmp_path}").startswith(
+        "plumm: cannot use the database: "
+    )
+
+
+def test_an_embedded_database_that_is_none_is_one_line_and_status_1(tmp_path: Path) -> None:
+    (tmp_path / "plumm.sqlite3").write_bytes(b"something else" * 400)
+    ports = {"PLUMM_PORT": str(free_port()), "PLUMM_MEDIA_PORT": str(free_media_port())}
+    served = subprocess.run(
+        [PLUMM, "serve"],
+        env=os.environ | ports | {"PLUMM_DATA_DIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (served.returncode, served.stderr) == (
+        1,
+        "plumm: cannot use the database: file is not a database\n",
+    )
