@@ -14,7 +14,9 @@ from typing import Final
 
 import aiohttp
 
+from rooms.clock import SystemClock
 from scripts.bench.cores import on_core
+from signaling.tokens import Tokens
 
 _START_TIMEOUT_S: Final = 20.0
 _STOP_TIMEOUT_S: Final = 5.0
@@ -29,18 +31,24 @@ class Room:
 
 
 class Server:
-    """A running server. `media_port` is where all media goes."""
+    """A running server. `media_port` is where all media goes; data: its folder."""
 
-    def __init__(self, pid: int, url: str, media_port: int) -> None:
+    def __init__(self, pid: int, url: str, media_port: int, data: Path) -> None:
         self.pid = pid
         self.url = url
         self.media_port = media_port
+        self._data = data
 
     async def open_room(self) -> Room:
         """A session that starts now."""
+        secret = (self._data / "secret").read_text().strip()
         async with (
             aiohttp.ClientSession() as http,
-            http.post(f"{self.url}/api/demo") as response,
+            http.post(
+                f"{self.url}/api/sessions",
+                json={"therapist": "Dr. Lena Hart", "client": "Maya Lind"},
+                headers={"Authorization": f"Bearer {Tokens(secret, SystemClock()).admin()}"},
+            ) as response,
         ):
             response.raise_for_status()
             body = await response.json()
@@ -71,14 +79,14 @@ async def running_server(core: int | None) -> AsyncIterator[Server]:
 def _spawn(folder: Path) -> tuple[subprocess.Popen[bytes], Server, Path]:
     """The process, how to reach it once it is up, and its log."""
     port, media_port = _free_port(socket.SOCK_STREAM), _free_port(socket.SOCK_DGRAM)
-    url = f"http://127.0.0.1:{port}"
+    url, data = f"http://127.0.0.1:{port}", folder / "data"
     environment = {
         "PATH": os.environ["PATH"],
         "PLUMM_HOST": "127.0.0.1",
         "PLUMM_PORT": str(port),
         "PLUMM_MEDIA_PORT": str(media_port),
         "PLUMM_ADVERTISED_IP": "127.0.0.1",
-        "PLUMM_DATA_DIR": str(folder / "data"),
+        "PLUMM_DATA_DIR": str(data),
     }
     log = folder / "server.log"
     with log.open("wb") as output:
@@ -88,7 +96,7 @@ def _spawn(folder: Path) -> tuple[subprocess.Popen[bytes], Server, Path]:
             stdout=output,
             stderr=subprocess.STDOUT,
         )
-    return process, Server(process.pid, url, media_port), log
+    return process, Server(process.pid, url, media_port, data), log
 
 
 async def _until_healthy(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
