@@ -67,6 +67,22 @@ async () => {
 }
 """
 
+# What the newest connection receives: kind -> SSRC.
+_SSRCS = """
+async () => {
+  const ssrcs = {};
+  for (const report of (await window.connections.at(-1).getStats()).values())
+    if (report.type === 'inbound-rtp' && report.packetsReceived > 0)
+      ssrcs[report.kind] = report.ssrc;
+  return ssrcs;
+}
+"""
+
+# As the version of each offer's SDP tells.
+_OFFERS = """
+() => window.connections.map(pc => Number(pc.localDescription.sdp.match(/^o=\\S+ \\d+ (\\d+)/m)[1]))
+"""
+
 
 async def record_connections(context: BrowserContext) -> None:
     """Before any page opens: let `Room.inbound` see what the page receives."""
@@ -101,6 +117,16 @@ class Room:
         server, `relay_protocol` to a TURN server."""
         way: dict[str, Any] = await self.page.evaluate(_WAY)
         return way
+
+    async def ssrcs(self) -> dict[str, int]:
+        """Of what the newest connection receives, by kind."""
+        ssrcs: dict[str, int] = await self.page.evaluate(_SSRCS)
+        return ssrcs
+
+    async def offers(self) -> list[int]:
+        """How many each of its connections made."""
+        offers: list[int] = await self.page.evaluate(_OFFERS)
+        return offers
 
     async def sees(self, count: int = 1, *, within: float = 10.0) -> None:
         """`count` remote pictures are shown, and each moves."""

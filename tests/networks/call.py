@@ -6,14 +6,18 @@ from collections.abc import AsyncIterator, Awaitable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from playwright.async_api import Playwright
 
 from scripts.chromium import CHROMIUM, launch_chromium
 from tests.browser.room import Room, record_connections
 from tests.networks.watch import WATCH, Span, snapshot
+from tests.support.impairment import Impairment
 from tests.support.network import Client, Namespace, Network, State
 from tests.support.server import Server
+
+CLEAN: Final = Impairment()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +48,13 @@ def epoch_ms(state: State) -> float:
 
 
 @asynccontextmanager
-async def call_over_a_link(playwright: Playwright, directory: Path) -> AsyncIterator[Call]:
-    """Both see and hear each other; the link is still a clean one."""
+async def call_over_a_link(
+    playwright: Playwright, directory: Path, link: Impairment = CLEAN
+) -> AsyncIterator[Call]:
+    """Both see and hear each other. link: what it is while they join, both ways."""
     async with AsyncExitStack() as stack:
         network = stack.enter_context(Network())
+        network.client().become(both=link)
         server = stack.enter_context(Server(directory, inside=network.server))
         session = server.demo()
 

@@ -28,6 +28,8 @@ class Impairment:
     """Nothing passes for the last `burst_s` of every such span; 0: never."""
     burst_s: float = 0.0
     blackout: bool = False
+    udp: bool = True
+    """False: a firewall drops every datagram, and says nothing."""
     rate_kbit: float = 0.0
     """0: unlimited."""
     queue_ms: float = 200.0
@@ -63,7 +65,7 @@ class Path:
     def take(self, packet: bytes, now: float) -> None:
         """A packet enters the link."""
         self.taken += 1
-        due = None if self._loses(now) else self._passes_queue(len(packet), now)
+        due = None if self._loses(packet, now) else self._passes_queue(len(packet), now)
         if due is None:
             self.lost += 1
             return
@@ -78,9 +80,11 @@ class Path:
         while self._waiting and self._waiting[0][0] <= now:
             yield heapq.heappop(self._waiting)[2]
 
-    def _loses(self, now: float) -> bool:
+    def _loses(self, packet: bytes, now: float) -> bool:
         link = self._impairment
-        if link.blackout or self._random.random() < link.loss:
+        if link.blackout or not (link.udp or _udp_header(packet) is None):
+            return True
+        if self._random.random() < link.loss:
             return True
         if not link.burst_every_s:
             return False

@@ -108,3 +108,14 @@ def test_a_nat_does_not_touch_tcp() -> None:
     segment = udp(1, 2)[:9] + b"\x06" + udp(1, 2)[10:]
     assert nat.upward(segment) == segment
     assert nat.downward(segment) == segment
+
+
+@pytest.mark.parametrize(("protocol", "arrives"), [(6, True), (17, False)])
+def test_a_firewall_drops_datagrams_and_lets_connections_through(
+    protocol: int, arrives: bool
+) -> None:
+    path = Path(seed=1)
+    path.become(Impairment(udp=False), 0.0)
+    packet = bytes([0x45, *bytes(8), protocol, *bytes(30)])
+    path.take(packet, 0.0)
+    assert list(path.due(0.0)) == [packet] * arrives

@@ -1,7 +1,9 @@
 """RTP as a browser writes and reads it, for comparing every field. Source: RFC 3550, RFC 8285."""
 
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 
 @dataclass(slots=True)
@@ -66,6 +68,11 @@ def parse(data: bytes) -> Rtp:
     packet.padding = data[-1] if first & 0x20 else 0
     packet.payload = data[at : len(data) - packet.padding]
     return packet
+
+
+def gapless(packets: Sequence[Rtp]) -> bool:
+    """Whether each has the sequence number after the one before."""
+    return all(b.sequence == (a.sequence + 1) & 0xFFFF for a, b in pairwise(packets))
 
 
 def _parse_extensions(block: bytes, two_byte: bool) -> dict[int, bytes]:

@@ -11,7 +11,7 @@ from media.relay import Relay, RelayError
 from tests.support.eventually import eventually
 from tests.unit.media.relay.browser import VIDEO_PT, Browser, nack, nacked, pli
 from tests.unit.media.relay.call import Call
-from tests.unit.media.relay.rtp import Rtp
+from tests.unit.media.relay.rtp import Rtp, gapless
 from tests.unit.media.relay.simulcast import (
     DELTA,
     FIRST_RTX,
@@ -32,10 +32,6 @@ Browsers = Callable[..., Browser]
 @pytest.fixture
 def camera(relay: Relay, browser: Browsers) -> Simulcast:
     return Simulcast(relay, browser)
-
-
-def gapless(packets: list[Rtp]) -> bool:
-    return all(b.sequence == (a.sequence + 1) & 0xFFFF for a, b in pairwise(packets))
 
 
 def asked_for_keyframes(camera: Simulcast) -> set[int]:

@@ -5,7 +5,6 @@ import struct
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -15,7 +14,7 @@ from tests.support.eventually import eventually
 from tests.unit.media.relay.browser import VIDEO_PT, Browser, nack, nacked
 from tests.unit.media.relay.call import ALICE, SLOT, SLOT_RTX, Call
 from tests.unit.media.relay.dependency import L1T1, L1T3, L3T1_KEY, Descriptor
-from tests.unit.media.relay.rtp import Rtp
+from tests.unit.media.relay.rtp import Rtp, gapless
 from tests.unit.media.relay.scalable import DD, SEALED, STEP, WITH_DD, Scalable
 
 Browsers = Callable[..., Browser]
@@ -39,10 +38,6 @@ def viewer(camera: Scalable, browser: Browsers) -> Browser:
 
 def names(packets: list[Rtp]) -> list[str]:
     return [p.payload[-5:].decode() if p.payload else "" for p in packets]
-
-
-def gapless(packets: list[Rtp]) -> bool:
-    return all(b.sequence == (a.sequence + 1) & 0xFFFF for a, b in pairwise(packets))
 
 
 def markers(packets: list[Rtp]) -> list[str]:
@@ -275,16 +270,21 @@ def test_vp8_and_h264_are_never_thinned(relay: Relay, browser: Browsers) -> None
 # Losses
 
 
-def test_a_left_out_packet_that_comes_late_fills_its_number_without_a_payload(
-    camera: Scalable, viewer: Browser
-) -> None:
-    """Its number was given out when the next picture came: it may not look lost for ever."""
+def with_a_late_packet_of_a_layer_left_out(camera: Scalable, viewer: Browser) -> list[Rtp]:
+    """Three pictures' packets that a viewer of the lowest layer gets, and the late one's."""
     camera.viewer(viewer, 0)
     camera.picture(1, key=True)
     camera.picture(2, lost=("2.1.0",))
     camera.picture(3)
     camera.late("2.1.0")
-    packets = viewer.receive_many(4)
+    return viewer.receive_many(4)
+
+
+def test_a_left_out_packet_that_comes_late_fills_its_number_without_a_payload(
+    camera: Scalable, viewer: Browser
+) -> None:
+    """Its number was given out when the next picture came: it may not look lost for ever."""
+    packets = with_a_late_packet_of_a_layer_left_out(camera, viewer)
     assert names(packets) == ["1.0.0", "2.0.0", "3.0.0", ""]
     assert sorted(p.sequence - packets[0].sequence for p in packets) == [0, 1, 2, 3]
 
@@ -292,12 +292,7 @@ def test_a_left_out_packet_that_comes_late_fills_its_number_without_a_payload(
 def test_a_left_out_packet_that_is_asked_for_is_answered_without_a_payload(
     camera: Scalable, viewer: Browser
 ) -> None:
-    camera.viewer(viewer, 0)
-    camera.picture(1, key=True)
-    camera.picture(2, lost=("2.1.0",))
-    camera.picture(3)
-    camera.late("2.1.0")
-    hole = viewer.receive_many(4)[3]
+    hole = with_a_late_packet_of_a_layer_left_out(camera, viewer)[3]
     viewer.send_rtcp(nack(1, SLOT, (hole.sequence, 0)))
     again = viewer.receive()
     assert again.ssrc == SLOT_RTX
