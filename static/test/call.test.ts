@@ -18,6 +18,8 @@ class Connection {
 
   take(): void {}
 
+  keepLips(): void {}
+
   received(): [] {
     return [];
   }

@@ -8,6 +8,7 @@
 import type { Answer, Layers, Offer, Sections, Source, TrackSlot } from "../signaling/protocol";
 import { relayedCodecs } from "./codecs";
 import { cameraEncodings, LayerSwitch, type Size } from "./layers";
+import { type Played, playedBySection, soundTarget } from "./lips";
 
 export type Exchange = (offer: Offer) => Promise<Answer>;
 
@@ -41,6 +42,8 @@ export class MediaConnection {
   #slots: TrackSlot[] = [];
   #seq = 0;
   #closed = false;
+  /** What was played when `keepLips` last looked, by section. */
+  #played = new Map<string, Played>();
   #established = false;
   #offerWanted = false;
   #offering: Promise<void> | undefined;
@@ -153,6 +156,23 @@ export class MediaConnection {
 
   stats(): Promise<RTCStatsReport> {
     return this.#pc.getStats();
+  }
+
+  /** report: of `stats`, about once a second. Holds sound back where pictures are held back. */
+  keepLips(report: RTCStatsReport): void {
+    const played = playedBySection(report as never);
+    for (const { participant_id: id, source, mid } of this.#slots) {
+      if (source !== "microphone") continue;
+      const camera = this.#slots.find((s) => s.participant_id === id && s.source === "camera");
+      const [sound, picture] = [played.get(mid), played.get(camera?.mid ?? "")];
+      const before = this.#played.get(mid);
+      const receiver = this.#pc.getTransceivers().find((t) => t.mid === mid)?.receiver;
+      // Browsers without jitterBufferTarget do as they like.
+      if (!sound || !picture || !before || receiver?.jitterBufferTarget === undefined) continue;
+      const target = soundTarget(before, sound, picture, receiver.jitterBufferTarget);
+      if (target !== receiver.jitterBufferTarget) receiver.jitterBufferTarget = target;
+    }
+    this.#played = played;
   }
 
   close(): void {

@@ -19,6 +19,7 @@ const WATCH_MS = 250;
 const DOUBT_WATCH_MS = 50;
 // While the ladder climbs: what moved has to be seen well within the second that Refresh may take.
 const CLIMB_WATCH_MS = 100;
+const LIPS_MS = 1_000;
 
 /** What we send of a source just now. */
 export type LocalTracks = (source: Source) => MediaStreamTrack | null;
@@ -56,6 +57,8 @@ export class Call {
   #previous: FlowSample | undefined;
   /** Counts what the ladder asked for, so that a step it has given up cannot speak for a later one. */
   #actions = 0;
+  /** When sound and picture were last brought together. */
+  #lipsAt = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(
@@ -307,7 +310,12 @@ export class Call {
     const report = await connection?.stats().catch(() => undefined);
     // The connection may have been replaced meanwhile; its counters are none of the next one's.
     if (report === undefined || connection !== this.#connection) return undefined;
-    return sampleFlow(report as never, performance.now(), document.visibilityState === "visible");
+    const now = performance.now();
+    if (now - this.#lipsAt >= LIPS_MS) {
+      this.#lipsAt = now;
+      connection?.keepLips(report);
+    }
+    return sampleFlow(report as never, now, document.visibilityState === "visible");
   }
 
   /**
