@@ -112,9 +112,10 @@ async def entries(connection: AsyncConnection) -> AsyncIterator[Entry]:
 def _who(event: Event) -> tuple[str | None, str | None]:
     """(actor, subject) of an event, by the names of its fields."""
     said: dict[str, Any] = {field.name: getattr(event, field.name) for field in fields(event)}
-    actor = said.get("by") or said.get("ended_by") or said.get("participant")
     user = said.get("user")
-    return actor or user, said.get("session") or user
+    by_itself = said.get("ended_by") or said.get("participant") or user
+    actor = said["by"] if "by" in said else by_itself
+    return actor, said.get("session") or user
 
 
 def _hash(

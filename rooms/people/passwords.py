@@ -4,6 +4,7 @@ Sources: RFC 9106; NIST SP 800-63B, 5.1.1.2 (length, no rules of composition).
 """
 
 import asyncio
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
@@ -21,6 +22,7 @@ MAX_CHARACTERS: Final = 1024
 # other cores.
 HASHER: Final = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1, type=Type.ID)
 _THREADS: Final = 2
+_NICE: Final = 10
 # More than these take longer than people wait.
 _AT_ONCE_MAX: Final = 64
 
@@ -40,7 +42,13 @@ class Passwords:
 
     def __init__(self, hasher: PasswordHasher = HASHER) -> None:
         self._hasher = hasher
-        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="password")
+        self._threads = ThreadPoolExecutor(
+            _THREADS,
+            thread_name_prefix="password",
+            # Behind calls. On Linux a nice value is the thread's own (sched(7)).
+            initializer=os.nice,
+            initargs=(_NICE,),
+        )
         self._at_once = 0
         # What an unknown account's password is compared with, so that it takes as long.
         self._nobodys = hasher.hash("nobody has this password")

@@ -55,7 +55,7 @@ async def test_every_event_is_logged_with_who_what_and_when(database: Database) 
     async with database.reading() as connection:
         rows = [row async for row in audit.entries(connection)]
     assert [(row.actor, row.action, row.subject) for row in rows] == [
-        ("u-lena", "user.added", "u-lena"),
+        (None, "user.added", "u-lena"),
         ("u-lena", "user.signed_in", "u-lena"),
         ("u-lena", "session.scheduled", "s"),
         ("p-lena", "participant.joined", "s"),
