@@ -114,7 +114,7 @@ def _who(event: Event) -> tuple[str | None, str | None]:
     said: dict[str, Any] = {field.name: getattr(event, field.name) for field in fields(event)}
     user = said.get("user")
     by_itself = said.get("ended_by") or said.get("participant") or user
-    actor = said["by"] if "by" in said else by_itself
+    actor = said.get("by", by_itself)
     return actor, said.get("session") or user
 
 
