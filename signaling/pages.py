@@ -1,5 +1,6 @@
 """The pages and their files: what the build put into static/dist, and nothing beside it."""
 
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final
 
@@ -7,6 +8,12 @@ from aiohttp import web
 
 DIST: Final = Path(__file__).resolve().parent.parent / "static" / "dist"
 
+_PAGES: Final = {
+    "/": "index.html",
+    "/room/{session_id:[A-Za-z0-9_-]+}": "room.html",
+    "/sign-in": "sign-in.html",
+    "/reset": "reset.html",
+}
 _NOT_BUILT: Final = (
     "<!doctype html><html lang=en><title>Plumm</title>"
     "<h1>The pages are not built yet</h1>"
@@ -18,13 +25,7 @@ _REVALIDATE: Final = {"Cache-Control": "no-cache"}
 
 
 def add_pages(app: web.Application, dist: Path = DIST) -> None:
-    """Serve `/`, `/room/<id>` and `/assets/<name>` from a build."""
-
-    async def home(_: web.Request) -> web.StreamResponse:
-        return _page(dist / "index.html")
-
-    async def room(_: web.Request) -> web.StreamResponse:
-        return _page(dist / "room.html")
+    """Serve every page and `/assets/<name>` from a build."""
 
     async def asset(request: web.Request) -> web.StreamResponse:
         file = dist / "assets" / request.match_info["name"]
@@ -32,13 +33,16 @@ def add_pages(app: web.Application, dist: Path = DIST) -> None:
             raise web.HTTPNotFound
         return web.FileResponse(file, headers=_IMMUTABLE)
 
-    app.router.add_get("/", home)
-    app.router.add_get("/room/{session_id:[A-Za-z0-9_-]+}", room)
+    for path, name in _PAGES.items():
+        app.router.add_get(path, _serving(dist / name))
     # One name without a slash and not starting with a dot: there is no way out of assets/.
     app.router.add_get("/assets/{name:[A-Za-z0-9_-][A-Za-z0-9._-]*}", asset)
 
 
-def _page(file: Path) -> web.StreamResponse:
-    if not file.is_file():
-        return web.Response(text=_NOT_BUILT, content_type="text/html", status=503)
-    return web.FileResponse(file, headers=_REVALIDATE)
+def _serving(file: Path) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    async def page(_: web.Request) -> web.StreamResponse:
+        if not file.is_file():
+            return web.Response(text=_NOT_BUILT, content_type="text/html", status=503)
+        return web.FileResponse(file, headers=_REVALIDATE)
+
+    return page

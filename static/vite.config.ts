@@ -6,7 +6,7 @@ export default defineConfig({
     // The pages are served with the policy "default-src 'self'": a data: address would be refused.
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
-    rollupOptions: { input: ["index.html", "room.html"] },
+    rollupOptions: { input: ["index.html", "room.html", "sign-in.html", "reset.html"] },
   },
   test: { include: ["test/**/*.test.ts"] },
 });
