@@ -13,6 +13,7 @@ _PAGES: Final = {
     "/room/{session_id:[A-Za-z0-9_-]+}": "room.html",
     "/sign-in": "sign-in.html",
     "/reset": "reset.html",
+    "/dashboard": "dashboard.html",
 }
 _NOT_BUILT: Final = (
     "<!doctype html><html lang=en><title>Plumm</title>"
@@ -40,9 +41,13 @@ def add_pages(app: web.Application, dist: Path = DIST) -> None:
 
 
 def _serving(file: Path) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
-    async def page(_: web.Request) -> web.StreamResponse:
-        if not file.is_file():
-            return web.Response(text=_NOT_BUILT, content_type="text/html", status=503)
-        return web.FileResponse(file, headers=_REVALIDATE)
+    async def serve(_: web.Request) -> web.StreamResponse:
+        return _page(file)
 
-    return page
+    return serve
+
+
+def _page(file: Path) -> web.StreamResponse:
+    if not file.is_file():
+        return web.Response(text=_NOT_BUILT, content_type="text/html", status=503)
+    return web.FileResponse(file, headers=_REVALIDATE)

@@ -6,7 +6,9 @@ export default defineConfig({
     // The pages are served with the policy "default-src 'self'": a data: address would be refused.
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
-    rollupOptions: { input: ["index.html", "room.html", "sign-in.html", "reset.html"] },
+    rollupOptions: {
+      input: ["index.html", "room.html", "sign-in.html", "reset.html", "dashboard.html"],
+    },
   },
   test: { include: ["test/**/*.test.ts"] },
 });

@@ -66,6 +66,14 @@ export const copy = icon(
 
 export const check = icon(svg`<path d="M5 12.500l4.5 4.500L19 7.5" />`);
 
+export const download = icon(
+  svg`<path d="M12 4.500v10.500M7.500 10.800L12 15.300l4.500-4.500M5 19.500h14" />`,
+);
+
+export const calendar = icon(
+  svg`<rect x="4" y="5.5" width="16" height="14" rx="2.5" /><path d="M4 10.500h16M8.500 3.500v4M15.500 3.500v4" />`,
+);
+
 /** Two people, one conversation. */
 export const mark = html`<svg width="32" height="32" viewBox="0 0 32 32" aria-hidden="true">
   <circle cx="12.5" cy="17" r="10" fill="currentColor" />
