@@ -61,6 +61,23 @@ def own_address() -> str:
         return address
 
 
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Whoever may sign in."""
+
+    email: str
+    password: str
+
+
+@dataclass(frozen=True, slots=True)
+class Accounts:
+    """A therapist and a client with a session of theirs."""
+
+    session_id: str
+    therapist: Account
+    client: Account
+
+
 class Server:
     """Use as a context manager; `log` holds what it printed once it is down.
 
@@ -157,6 +174,12 @@ class Server:
         body = {"therapist": "Dr. Lena Hart", "client": "Maya Lind"} | wanted
         made = self._post("/api/sessions", body)
         return Session(**{name: made[name] for name in Session.__slots__})
+
+    def accounts(self) -> Accounts:
+        """Dr. Lena Hart and Maya Lind with accounts, and a session that began just now."""
+        made = self._post("/api/demo", {})
+        each = {one["role"]: Account(one["email"], one["password"]) for one in made["accounts"]}
+        return Accounts(made["session_id"], each["therapist"], each["client"])
 
     def _post(self, path: str, body: object) -> Any:
         token = Tokens(self.secret, SystemClock()).admin()

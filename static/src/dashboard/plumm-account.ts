@@ -86,7 +86,8 @@ export class PlummAccount extends LitElement {
 
       @media (max-width: 899px) {
         .name {
-          display: none;
+          position: absolute;
+          clip-path: inset(50%);
         }
       }
     `,
@@ -97,8 +98,9 @@ export class PlummAccount extends LitElement {
   override render() {
     const { name, email } = this.me;
     return html`<details @keydown=${this.#closeOnEscape} @focusout=${this.#closeOnLeaving}>
-      <summary aria-label="Your account, ${name}">
+      <summary>
         <span class="face" aria-hidden="true">${initials(name)}</span>
+        <span class="unseen">Your account,</span>
         <span class="name">${name}</span>
       </summary>
       <div class="ways">

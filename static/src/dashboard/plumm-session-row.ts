@@ -50,6 +50,7 @@ export class PlummSessionRow extends LitElement {
         ${row.ended === null ? [this.#guestLinks(), this.#join()] : this.#receipt()}
       </div>
       ${row.ended === null ? this.#link() : this.#after()}
+      <span class="unseen" role="status">${this.copied === undefined ? nothing : "Copied"}</span>
     </article>`;
   }
 
@@ -74,9 +75,11 @@ export class PlummSessionRow extends LitElement {
         @click=${() => this.#copyLink(client)}
       >
         ${this.copied === client.participant_id ? check : copy}
-        <span role="status"
-          >${this.copied === client.participant_id ? "Copied" : "Copy guest link"}</span
-        ><span class=${clients.length > 1 ? "" : "unseen"}> for ${client.name}</span>
+        ${this.copied === client.participant_id ? "Copied" : "Copy guest link"}<span
+          class=${clients.length > 1 ? "" : "unseen"}
+        >
+          for ${client.name}</span
+        >
       </button>`,
     );
   }
