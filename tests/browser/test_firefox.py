@@ -26,6 +26,9 @@ async () => {
     if (report.type === 'inbound-rtp' && report.kind === 'video') {
       seen.frames = report.framesDecoded;
       seen.asked = report.nackCount;
+      seen.bytes = report.bytesReceived;
+      seen.height = report.frameHeight;
+      seen.at_ms = report.timestamp;
     }
     if (report.type === 'outbound-rtp' && report.kind === 'video') {
       seen.sent_again = (seen.sent_again ?? 0) + report.retransmittedPacketsSent;
@@ -93,6 +96,21 @@ async def test_each_sees_and_hears_the_other_until_the_end(call: Call) -> None:
     await dialog.get_by_role("button", name="End session", exact=True).click()
     for room in call.rooms:
         await expect(room.page.get_by_role("heading", name="ended")).to_be_visible()
+
+
+async def test_firefox_is_sent_the_picture_in_full_within_10_s(call: Call) -> None:
+    """By its own transport feedback, and by probes: 740 kbit/s where this was first measured."""
+
+    async def is_full() -> bool:
+        before = await seen(call.firefox)
+        await call.firefox.page.wait_for_timeout(1000)
+        now = await seen(call.firefox)
+        kbit = 8 * (now["bytes"] - before["bytes"]) / (now["at_ms"] - before["at_ms"])
+        assert now["height"] == 480, now
+        assert kbit > 500, kbit
+        return True
+
+    await eventually(is_full, "the larger layer at its rate", within=10)
 
 
 async def test_mute_and_camera_off_are_seen_by_the_other(call: Call) -> None:
