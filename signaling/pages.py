@@ -25,8 +25,8 @@ _IMMUTABLE: Final = {"Cache-Control": "public, max-age=31536000, immutable"}
 _REVALIDATE: Final = {"Cache-Control": "no-cache"}
 
 
-def add_pages(app: web.Application, dist: Path = DIST) -> None:
-    """Serve every page and `/assets/<name>` from a build."""
+def add_pages(app: web.Application, dist: Path = DIST, *, mail: bool = False) -> None:
+    """Serve every page and `/assets/<name>` from a build; `/mail` only where it is asked for."""
 
     async def asset(request: web.Request) -> web.StreamResponse:
         file = dist / "assets" / request.match_info["name"]
@@ -34,7 +34,8 @@ def add_pages(app: web.Application, dist: Path = DIST) -> None:
             raise web.HTTPNotFound
         return web.FileResponse(file, headers=_IMMUTABLE)
 
-    for path, name in _PAGES.items():
+    pages = _PAGES | ({"/mail": "mail.html"} if mail else {})
+    for path, name in pages.items():
         app.router.add_get(path, _serving(dist / name))
     # One name without a slash and not starting with a dot: there is no way out of assets/.
     app.router.add_get("/assets/{name:[A-Za-z0-9_-][A-Za-z0-9._-]*}", asset)

@@ -200,7 +200,7 @@ class Plumm:
         mine.attach(app)
         if settings.shows_mail:
             MailboxApi(_mailbox(settings), settings.allowed_origins).attach(app)
-        add_pages(app)
+        add_pages(app, mail=settings.shows_mail)
         tasks = [
             asyncio.create_task(work)
             for work in (

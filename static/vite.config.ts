@@ -7,7 +7,14 @@ export default defineConfig({
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     rollupOptions: {
-      input: ["index.html", "room.html", "sign-in.html", "reset.html", "dashboard.html"],
+      input: [
+        "index.html",
+        "room.html",
+        "sign-in.html",
+        "reset.html",
+        "dashboard.html",
+        "mail.html",
+      ],
     },
   },
   test: { include: ["test/**/*.test.ts"] },

@@ -12,6 +12,7 @@ from tests.browser.account import sign_in
 from tests.browser.conftest import OpenRoom
 from tests.browser.room import Room
 from tests.browser.test_accessibility import DESKTOP, PHONE, confirm_end, has_no_fault
+from tests.support.eventually import eventually
 from tests.support.server import Account, Server
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -112,6 +113,31 @@ async def test_a_forgotten_password_is_asked_for_without_telling_who_has_an_acco
     await room.page.get_by_label("E-mail").fill("nobody@example.org")
     await room.press("Send me a link")
     await expect(room.page.get_by_role("heading", name="Look into your mail")).to_be_visible()
+
+
+async def test_a_new_password_is_chosen_by_the_link_of_the_mail(
+    server: Server, open_room: OpenRoom
+) -> None:
+    client = server.accounts().client
+    room = await open_room(f"{server.url}/reset")
+    await room.page.get_by_label("E-mail").fill(client.email)
+    await room.press("Send me a link")
+    await room.page.get_by_role("heading", name="Look into your mail").wait_for()
+    await room.page.goto(f"{server.url}/mail")
+    mail = room.page.get_by_role("article").filter(has_text=client.email)
+
+    async def there() -> bool:
+        await room.press("Look for new mail")
+        return await mail.count() == 1
+
+    await eventually(there, "the mail with the link")
+    await has_no_fault(room.page, "mail")
+    await mail.get_by_role("link").click()
+    await room.page.get_by_label("New password").fill("quiet rooms have four walls")
+    await room.press("Save the password")
+    await room.page.get_by_role("link", name="Sign in").click()
+    await sign_in(room.page, Account(client.email, "quiet rooms have four walls"))
+    await expect(room.page.get_by_role("heading", name="Today")).to_be_visible()
 
 
 async def test_a_link_for_a_new_password_that_is_not_valid_is_refused_with_the_next_step(

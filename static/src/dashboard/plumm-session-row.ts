@@ -42,9 +42,9 @@ export class PlummSessionRow extends LitElement {
       <div class="face" aria-hidden="true">${initials(row.with[0]?.name ?? "")}</div>
       <div class="facts">
         <h3>${withWords(row)}</h3>
-        <p class="when">${dayWords(row.starts_at)}, ${hoursWords(row)}</p>
+        <p class="when">${dayWords(row.starts_at)}, <span>${hoursWords(row)}</span></p>
         <p class="small">${row.title}</p>
-        <p class="state">${stateWords(row)}</p>
+        <p class="state">${stateWords(row, this.now)}</p>
       </div>
       <div class="actions">
         ${row.ended === null ? [this.#guestLinks(), this.#join()] : this.#receipt()}

@@ -47,6 +47,11 @@ export const rowStyles = css`
     font-variant-numeric: tabular-nums;
   }
 
+  .when span,
+  .button {
+    white-space: nowrap;
+  }
+
   .small {
     color: var(--muted);
     font-size: var(--text-s);
@@ -135,7 +140,7 @@ export const rowStyles = css`
     }
 
     .actions > .button {
-      flex: 1 1 140px;
+      flex: 1 1 auto;
     }
 
     .opens {

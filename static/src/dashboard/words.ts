@@ -1,7 +1,7 @@
 /** Every sentence of the dashboard that depends on a session. Times are in the reader's zone. Pure. */
 
 import { durationWords, namesWords, timeWords } from "../room/words";
-import type { Row } from "./sessions";
+import { joinable, type Row } from "./sessions";
 
 const HOUR_S = 3_600;
 const DAY_S = 86_400;
@@ -43,9 +43,10 @@ export function untilWords(seconds: number): string {
   return `${minutes}:${padded(whole % 60)}`;
 }
 
-/** How it stands. */
-export function stateWords({ status, ended }: Row): string {
-  if (ended?.cause === "no_show") return "Did not take place";
+/** How it stands. now: ms since the epoch, on the server's clock. */
+export function stateWords(row: Row, now: number): string {
+  if (row.ended?.cause === "no_show") return "Did not take place";
+  const status = row.status === "scheduled" && joinable(row, now) ? "open" : row.status;
   return { scheduled: "Booked", open: "Room is open", live: "In progress", ended: "Ended" }[status];
 }
 

@@ -3,6 +3,8 @@
 export interface Demo {
   therapist_url: string;
   client_url: string;
+  /** Two accounts whose session it is, too. */
+  accounts: { role: "therapist" | "client"; email: string; password: string }[];
 }
 
 /** The links of a new session; "off" where the server offers none, "failed" when it made none. */

@@ -1,5 +1,6 @@
 import { css, html, LitElement, nothing } from "lit";
 import { customElement, state } from "lit/decorators.js";
+import { SIGN_IN } from "../account/address";
 import { check, copy, mark } from "../icons";
 import { base, buttons, card } from "../styles/shared";
 import { type Demo, startDemo } from "./demo";
@@ -93,9 +94,22 @@ export class PlummHome extends LitElement {
         font-size: var(--text-m);
       }
 
+      .top {
+        justify-self: stretch;
+        display: flex;
+        align-items: center;
+        justify-content: space-between;
+      }
+
+      .secret,
+      .who .muted {
+        overflow-wrap: anywhere;
+      }
+
       .copy {
         min-width: 128px;
         padding: 0 16px;
+        white-space: nowrap;
       }
 
       .copy svg {
@@ -126,7 +140,10 @@ export class PlummHome extends LitElement {
 
   override render() {
     return html`<div class="page">
-      <header class="brand">${mark} Plumm</header>
+      <header class="top">
+        <span class="brand">${mark} Plumm</span>
+        <a class="button quiet" href=${SIGN_IN}>Sign in</a>
+      </header>
       <main class="welcome">
         <h1>A quiet room for the two of you.</h1>
         <p class="lead">
@@ -136,6 +153,7 @@ export class PlummHome extends LitElement {
         </p>
         ${this.#action()}
       </main>
+      <span class="unseen" role="status">${this.copied === undefined ? nothing : "Copied"}</span>
       <footer>Nothing to install: open it in a current Chrome, Edge or Firefox.</footer>
     </div>`;
   }
@@ -145,6 +163,9 @@ export class PlummHome extends LitElement {
       return html`<section class="card links" aria-label="Your demo session">
         ${this.#link("Therapist", "Leads the session and ends it.", this.demo.therapist_url)}
         ${this.#link("Client", "Open it in a second window, or send it on.", this.demo.client_url)}
+      </section>
+      <section class="card links" aria-label="Your demo accounts">
+        ${this.demo.accounts.map((account) => this.#account(account))}
       </section>`;
     }
     if (this.demo === "off") {
@@ -165,24 +186,39 @@ export class PlummHome extends LitElement {
   }
 
   #link(who: string, what: string, url: string) {
-    const copied = this.copied === url;
     return html`<div class="link">
       <div class="who">
         <h2>${who}</h2>
         <p class="muted">${what}</p>
       </div>
-      <button
-        class="button quiet copy"
-        ?hidden=${navigator.clipboard === undefined}
-        @click=${() => this.#copy(url)}>
-        ${copied ? check : copy}
-        <span role="status">${copied ? "Copied" : "Copy link"}</span
-        ><span class="unseen"> for the ${who.toLowerCase()}</span>
-      </button>
+      ${this.#copyButton(url, "Copy link", who.toLowerCase())}
       <a class="button" href=${url} target="_blank" rel="noopener"
         >Open<span class="unseen"> as ${who.toLowerCase()}</span></a
       >
     </div>`;
+  }
+
+  #account({ role, email, password }: Demo["accounts"][number]) {
+    return html`<div class="link">
+      <div class="who">
+        <h2>${role === "therapist" ? "The therapist's account" : "The client's account"}</h2>
+        <p class="muted">${email}</p>
+        <p class="muted">Password: <span class="secret">${password}</span></p>
+      </div>
+      ${this.#copyButton(email, "Copy e-mail", role)}
+      ${this.#copyButton(password, "Copy password", role)}
+    </div>`;
+  }
+
+  #copyButton(what: string, label: string, who: string) {
+    const copied = this.copied === what;
+    return html`<button
+      class="button quiet copy"
+      ?hidden=${navigator.clipboard === undefined}
+      @click=${() => this.#copy(what)}
+    >
+      ${copied ? check : copy} ${copied ? "Copied" : label}<span class="unseen"> for the ${who}</span>
+    </button>`;
   }
 
   readonly #start = async () => {
@@ -191,9 +227,9 @@ export class PlummHome extends LitElement {
   };
 
   /** Browsers offer the clipboard to secure pages only; elsewhere the button is not there. */
-  async #copy(url: string): Promise<void> {
-    await navigator.clipboard.writeText(url);
-    this.copied = url;
+  async #copy(what: string): Promise<void> {
+    await navigator.clipboard.writeText(what);
+    this.copied = what;
     setTimeout(() => (this.copied = undefined), COPIED_FOR_MS);
   }
 }
