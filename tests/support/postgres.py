@@ -5,6 +5,8 @@ import pwd
 import shutil
 import signal
 import subprocess
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, Self
 from urllib.parse import quote
@@ -19,6 +21,15 @@ def _program(name: str) -> str:
     found = shutil.which(name) or (str(newest[-1]) if newest else None)
     assert found, f"{name} is missing; scripts/test_tools.sh installs PostgreSQL"
     return found
+
+
+def _runs(process: int) -> bool:
+    """Whether it is there and no zombie."""
+    try:
+        status = Path(f"/proc/{process}/stat").read_text()
+    except OSError:
+        return False
+    return status.rpartition(")")[2].split()[0] != "Z"
 
 
 class Postgres:
@@ -53,8 +64,18 @@ class Postgres:
         self._run("pg_ctl", *words, "start")
 
     def crash(self) -> None:
-        """SIGKILL, as the kernel would for want of memory."""
-        os.kill(int((self._data / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
+        """SIGKILL to all of it, as when the machine goes down; returns when nothing runs."""
+        server = int((self._data / "postmaster.pid").read_text().split()[0])
+        children = Path(f"/proc/{server}/task/{server}/children").read_text().split()
+        processes = [server, *map(int, children)]
+        for process in processes:
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+        while any(map(_runs, processes)):
+            time.sleep(0.01)
+        # A zombie that nobody has waited for yet would pass for a server that runs.
+        for lock in (self._data / "postmaster.pid", self._directory / ".s.PGSQL.5432.lock"):
+            lock.unlink(missing_ok=True)
 
     def new_database(self) -> str:
         """The URL of an empty database."""

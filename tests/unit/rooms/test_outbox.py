@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rooms import outbox
 from rooms.db.engine import Database, StorageFailed
+from rooms.db.migrate import migrate
 from rooms.db.schema import deliveries, events
 from rooms.events import CATALOGUE, Event, Recorded, UserAdded, UserSignedIn, from_json, to_json
 from rooms.hooks import Hooks
@@ -17,6 +18,7 @@ from rooms.vocabulary import EventId, UserId
 from tests.support.effects import effects, stores
 from tests.support.eventually import eventually
 from tests.support.fake_clock import FakeClock
+from tests.support.postgres import Postgres
 
 MAYA = UserId("maya")
 
@@ -334,6 +336,36 @@ async def test_a_database_that_is_gone_for_a_while_is_tried_again(
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
+
+
+async def test_a_postgresql_that_crashes_and_comes_back_finds_the_dispatcher_at_work(
+    hooks: Hooks, clock: FakeClock, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    hooks.stored(UserAdded, "works", stores("works"))
+    with Postgres(tmp_path_factory.mktemp("crashing")) as server:
+        url = server.new_database()
+        await migrate(url)
+        database = await Database.open(url)
+        async with database.transaction() as connection:
+            await connection.run_sync(effects.create)
+        (first,) = await happens(database, hooks, clock, UserAdded(MAYA))
+        server.crash()
+        with pytest.raises(StorageFailed):
+            await stored(database)
+        dispatcher = Dispatcher(database, hooks, clock)
+        running = asyncio.create_task(dispatcher.run())
+        with pytest.raises(StorageFailed):
+            await happens(database, hooks, clock, UserAdded(MAYA))
+        await asyncio.to_thread(server.start)
+
+        async def delivered() -> bool:
+            return await stored(database) == [(first, "works")]
+
+        await eventually(delivered)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        await database.close()
 
 
 def test_a_hook_has_one_name_per_kind_of_event(hooks: Hooks) -> None:
