@@ -93,6 +93,23 @@ async def test_after_a_kill_everyone_is_back_in_the_same_session_as_they_were(
         assert open_at - 1 < after.since.timestamp() < open_at + BACK_WITHIN_S
 
 
+async def test_after_a_kill_the_camera_stays_off_and_the_screen_full(
+    tmp_path: Path, open_room: OpenRoom
+) -> None:
+    with Server(tmp_path) as server:
+        _, therapist, client = await begin(server, open_room)
+        await client.press("Turn camera off")
+        await client.press("Fullscreen")
+        badge = therapist.page.get_by_text("full screen", exact=True).first
+        await eventually(badge.is_visible, "the badge")
+        server.kill()
+        server.start()
+        await client.sees(within=BACK_WITHIN_S)
+        assert await client.button("Turn camera on").is_visible()
+        assert await client.page.evaluate("document.fullscreenElement !== null")
+        await eventually(badge.is_visible, "the badge again")
+
+
 async def close(room: Room) -> None:
     await room.page.context.close()
 

@@ -101,7 +101,6 @@ export class PlummHome extends LitElement {
         justify-content: space-between;
       }
 
-      .secret,
       .who .muted {
         overflow-wrap: anywhere;
       }
@@ -121,6 +120,19 @@ export class PlummHome extends LitElement {
         color: var(--muted);
         font-size: var(--text-s);
         text-align: center;
+      }
+
+      .account {
+        display: flex;
+        flex-wrap: wrap;
+      }
+
+      .account .who {
+        flex: 1 1 100%;
+      }
+
+      .account .copy {
+        flex: 1 1 auto;
       }
 
       @media (max-width: 560px) {
@@ -199,11 +211,11 @@ export class PlummHome extends LitElement {
   }
 
   #account({ role, email, password }: Demo["accounts"][number]) {
-    return html`<div class="link">
+    return html`<div class="link account">
       <div class="who">
         <h2>${role === "therapist" ? "The therapist's account" : "The client's account"}</h2>
         <p class="muted">${email}</p>
-        <p class="muted">Password: <span class="secret">${password}</span></p>
+        <p class="muted">Password: ${password}</p>
       </div>
       ${this.#copyButton(email, "Copy e-mail", role)}
       ${this.#copyButton(password, "Copy password", role)}
