@@ -67,6 +67,7 @@ class Sfu:
         self._adaptation = Adaptation(relay, self._sessions, listener, clock)
         self._peers: dict[int, Peer] = {}
         self._closing: set[asyncio.Task[None]] = set()
+        self._closed = False
         self._loop = asyncio.get_running_loop()
         self._consent_timer = self._loop.call_later(_CONSENT_CHECK_S, self._check_consent)
 
@@ -103,8 +104,15 @@ class Sfu:
         """The relay's totals since start; see `Relay.stats`."""
         return self._relay.stats()
 
+    @property
+    def running(self) -> bool:
+        """Whether it takes connections: from the start until `close`, for the relay's thread
+        ends for nothing else."""
+        return not self._closed
+
     async def close(self) -> None:
         """Close every connection, then the port."""
+        self._closed = True
         for session in list(self._sessions):
             self.close_session(session)
         self._consent_timer.cancel()

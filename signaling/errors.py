@@ -44,6 +44,7 @@ ERRORS: Final[dict[str, ErrorKind]] = {
     "message.too_large": ErrorKind(413, "The message is too large."),
     "rate.limited": ErrorKind(429, "That is too much at once; wait a moment."),
     "storage.unavailable": ErrorKind(503, "This could not be stored; try again in a moment."),
+    "media.unavailable": ErrorKind(503, "The media relay does not run."),
     "rtc.bad_offer": ErrorKind(400, "The offer cannot be answered."),
     "rtc.stale_offer": ErrorKind(409, "A newer offer was answered already."),
     "rtc.connection_closed": ErrorKind(409, "This connection was replaced or closed."),

@@ -44,7 +44,10 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 @dataclass(frozen=True, slots=True)
 class Api:
-    """The routes. url: where browsers find this server, for the links in answers."""
+    """The routes. url: where browsers find this server, for the links in answers.
+
+    check_ready: raises what new joins are refused with.
+    """
 
     rooms: SessionService
     people: People
@@ -55,6 +58,7 @@ class Api:
     url: str
     origins: Collection[str]
     demo_sessions: bool
+    check_ready: Callable[[], Awaitable[None]]
     _demos: TokenBucket = field(
         init=False, default_factory=lambda: TokenBucket(_DEMOS_PER_SECOND, _DEMOS_BURST, now_s=0)
     )
@@ -66,6 +70,7 @@ class Api:
     def attach(self, app: web.Application) -> None:
         """Serve the routes, on an application made by `application`."""
         app.router.add_get("/healthz", self.health)
+        app.router.add_get("/readyz", self.readiness)
         app.router.add_get("/metrics", self.exposition)
         app.router.add_post("/api/join-token", self.join_token)
         app.router.add_post("/api/sessions", self.create_session)
@@ -76,6 +81,11 @@ class Api:
     async def health(self, _: web.Request) -> web.Response:
         """200 while the server can answer at all."""
         return web.json_response({"status": "ok"})
+
+    async def readiness(self, _: web.Request) -> web.Response:
+        """200 while the server takes new joins."""
+        await self.check_ready()
+        return web.json_response({"status": "ready"})
 
     async def exposition(self, _: web.Request) -> web.Response:
         """The counters, for Prometheus."""

@@ -2,7 +2,13 @@
 
 from collections.abc import Callable, Iterable, Mapping
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    ProcessCollector,
+    generate_latest,
+)
 from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
@@ -28,6 +34,8 @@ class Metrics:
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
+        # The process itself: process_cpu_seconds_total, process_resident_memory_bytes, …
+        ProcessCollector(registry=self._registry)
         self.events = Counter(
             "plumm_signaling_events",
             "Events from clients by name and outcome (ok, or an error code).",

@@ -146,6 +146,13 @@ class SessionRequest(_Payload):
         return self
 
 
+class LoadTestRoom(_Payload):
+    """`POST /api/load-test/sessions`. people: how many the session is for; the first is its
+    therapist."""
+
+    people: Annotated[int, Field(ge=2, le=12)]
+
+
 _Password: TypeAlias = Annotated[str, StringConstraints(max_length=1024)]
 
 

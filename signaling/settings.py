@@ -83,6 +83,11 @@ class Settings(BaseSettings):
         description="Signs all tokens; 32 characters or more. Default: made once, in "
         "<data dir>/secret.",
     )
+    load_key: SecretStr | None = Field(
+        default=None,
+        description="The key of load tests (`plumm-load`); 32 characters or more. Default: none, "
+        "and there are no load tests.",
+    )
     sign_in_idle_minutes: int = Field(
         default=30, ge=1, le=1440, description="Minutes unused after which a sign-in is over."
     )
@@ -183,7 +188,7 @@ class Settings(BaseSettings):
         except BadEmail:
             raise ValueError(f"{value} is not an e-mail address") from None
 
-    @field_validator("secret")
+    @field_validator("secret", "load_key")
     @classmethod
     def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and len(value.get_secret_value()) < MIN_CHARACTERS:
@@ -204,6 +209,12 @@ class Settings(BaseSettings):
                 f"{_PREFIX}ADVERTISED_IP is required with {_PREFIX}HOST={self.host}: "
                 "give the address at which browsers reach this machine"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _load_key_of_its_own(self) -> Self:
+        if self.load_key is not None and self.load_key == self.secret:
+            raise ValueError(f"{_PREFIX}LOAD_KEY is not to be {_PREFIX}SECRET: testers know it")
         return self
 
     @model_validator(mode="after")

@@ -1,7 +1,8 @@
 """Tokens: HS256, each purpose with its own audience and its own key.
 
 A link token lives in the fragment of a room's address; a join token is what it is changed for
-at each connection attempt; an admin token makes sessions. Algorithm and audience are pinned,
+at each connection attempt; an admin token makes sessions; a load token, of the load-test key
+instead of the secret, makes those of load tests. Algorithm and audience are pinned,
 `exp` is required, and there is no leeway: one machine mints and reads them.
 Sources: RFC 7519; RFC 8725, 3.1 and 3.9.
 """
@@ -19,7 +20,7 @@ from rooms.session import Session
 from rooms.vocabulary import ParticipantId, Role, SessionId, SignInId
 from signaling.errors import Refused
 
-Purpose: TypeAlias = Literal["link", "join", "admin"]
+Purpose: TypeAlias = Literal["link", "join", "admin", "load"]
 
 # Of one door: each attempt to connect takes a token.
 JOIN_TOKENS_PER_SECOND: Final = 2
@@ -28,6 +29,7 @@ JOIN_TOKENS_BURST: Final = 20
 # Long enough for a slow handshake on a bad line; each attempt fetches its own.
 JOIN_TOKEN_LIFETIME: Final = timedelta(minutes=2)
 ADMIN_TOKEN_LIFETIME: Final = timedelta(minutes=1)
+LOAD_TOKEN_LIFETIME: Final = timedelta(minutes=1)
 
 _ALGORITHM: Final = "HS256"
 # Ours are about 300 characters; nothing longer is worth decoding.
@@ -66,6 +68,10 @@ class Tokens:
         """The token that makes sessions."""
         return self._mint("admin", {}, self._clock.now() + ADMIN_TOKEN_LIFETIME)
 
+    def load(self) -> str:
+        """The token of one request of a load test."""
+        return self._mint("load", {}, self._clock.now() + LOAD_TOKEN_LIFETIME)
+
     def read_link(self, token: object) -> Grant:
         """Raises Refused: token.missing, token.invalid, token.expired."""
         return _grant(self._read("link", token))
@@ -77,6 +83,10 @@ class Tokens:
     def check_admin(self, token: object) -> None:
         """Raises Refused: token.missing, token.invalid, token.expired."""
         self._read("admin", token)
+
+    def check_load(self, token: object) -> None:
+        """Raises Refused: token.missing, token.invalid, token.expired."""
+        self._read("load", token)
 
     def _mint(self, purpose: Purpose, claims: dict[str, str], expires_at: datetime) -> str:
         body = {**claims, "aud": _audience(purpose), "exp": int(expires_at.timestamp())}

@@ -29,9 +29,11 @@ from rooms.receipt import Notary
 from rooms.service import SessionService
 from rooms.vocabulary import Media, ParticipantId, Quality, SessionId
 from signaling.accounts import Accounts
+from signaling.errors import Refused
 from signaling.handlers import Negotiator, Services
 from signaling.http import Api, application
 from signaling.hub import Hub
+from signaling.load_test import LoadTest
 from signaling.mailbox import MailboxApi
 from signaling.members import Members
 from signaling.metrics import Metrics
@@ -59,6 +61,8 @@ class Sfu(MediaPlane, Negotiator, Protocol):
 
     @property
     def port(self) -> int: ...
+    @property
+    def running(self) -> bool: ...
     def stats(self) -> dict[str, int]: ...
     async def close(self) -> None: ...
 
@@ -191,6 +195,7 @@ class Plumm:
             url=settings.url,
             origins=settings.allowed_origins,
             demo_sessions=settings.demo_sessions,
+            check_ready=lambda: _check_ready(sfu, database),
         )
         mine = MySessions(rooms, accounts, tokens, clock, settings.url)
         app = application(settings.allowed_origins, metrics)
@@ -198,6 +203,9 @@ class Plumm:
         api.attach(app)
         accounts.attach(app)
         mine.attach(app)
+        if settings.load_key is not None:
+            keyed = Tokens(settings.load_key.get_secret_value(), clock)
+            LoadTest(rooms, keyed, tokens, clock, settings.url).attach(app)
         if settings.shows_mail:
             MailboxApi(_mailbox(settings), settings.allowed_origins).attach(app)
         add_pages(app, mail=settings.shows_mail)
@@ -330,6 +338,13 @@ async def _database(settings: Settings) -> Database:
     else:
         await check(settings.database)
     return await Database.open(settings.database)
+
+
+async def _check_ready(sfu: Sfu, database: Database) -> None:
+    """Raise Refused(media.unavailable) or StorageFailed while nobody can join."""
+    if not sfu.running:
+        raise Refused("media.unavailable")
+    await database.check()
 
 
 async def _every(seconds: float, work: Callable[[], Awaitable[None]]) -> None:

@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from rooms.errors import RoomsError
 
 _BUSY_MS: Final = 5000
+_ANSWERS_WITHIN_S: Final = 2.0
 _DRIVERS: Final = {"postgresql": "postgresql+asyncpg", "sqlite": "sqlite+aiosqlite"}
 
 
@@ -76,6 +77,14 @@ class Database:
                 await connection.execution_options(plumm_reading=True)
                 async with connection.begin():
                     yield connection
+
+    async def check(self) -> None:
+        """Read something. Raises StorageFailed when that fails or takes too long."""
+        try:
+            async with asyncio.timeout(_ANSWERS_WITHIN_S), self.reading() as connection:
+                await connection.execute(text("SELECT version_num FROM alembic_version"))
+        except TimeoutError:
+            raise StorageFailed(f"no answer within {_ANSWERS_WITHIN_S:.0f} s") from None
 
     async def close(self) -> None:
         """Close every connection."""

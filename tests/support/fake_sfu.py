@@ -170,6 +170,10 @@ class FakeSfu:
     def stats(self) -> dict[str, int]:
         return {"packets_out": 0}
 
+    @property
+    def running(self) -> bool:
+        return not self.closed
+
     async def close(self) -> None:
         self.closed = True
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from aiohttp import ClientResponse, web
 from aiohttp.test_utils import TestClient, TestServer
+from sqlalchemy import text
 
 from rooms.vocabulary import SessionId
 from signaling.http import (
@@ -213,6 +214,21 @@ async def test_health_and_metrics_are_served(server: Server) -> None:
     assert await health.json() == {"status": "ok"}
     metrics = await server.http.get(f"{server.url}/metrics")
     assert "plumm_signaling_sockets 0.0" in await metrics.text()
+
+
+async def test_a_server_is_ready_while_its_database_answers(server: Server) -> None:
+    ready = await server.http.get(f"{server.url}/readyz")
+    assert (ready.status, await ready.json()) == (200, {"status": "ready"})
+    async with server.plumm.database.transaction() as connection:
+        await connection.execute(text("ALTER TABLE alembic_version RENAME TO elsewhere"))
+    refused = await server.http.get(f"{server.url}/readyz")
+    assert (refused.status, await code_of(refused)) == (503, "storage.unavailable")
+    assert (await server.http.get(f"{server.url}/healthz")).status == 200
+
+
+async def test_the_process_shows_its_cpu_and_memory(server: Server) -> None:
+    for name in ("process_cpu_seconds_total", "process_resident_memory_bytes"):
+        assert server.plumm.metrics.value(name) > 0
 
 
 async def test_every_answer_has_the_security_headers(server: Server) -> None:

@@ -258,6 +258,13 @@ async def _(booking: Booking) -> str:
     return code
 
 
+@provokes("media.unavailable")
+async def _(booking: Booking) -> str:
+    await booking.server.stop()
+    response = await booking.server.http.get(f"{booking.server.url}/readyz")
+    return str((await response.json())["error"]["code"])
+
+
 @provokes("rtc.bad_offer")
 async def _(booking: Booking) -> str:
     return await (await booking.join("Maya")).refused("rtc:offer", an_offer(sdp="hello"))

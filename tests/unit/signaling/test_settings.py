@@ -234,3 +234,15 @@ def test_a_secret_that_another_server_made_meanwhile_wins(
     monkeypatch.setattr("os.link", other_was_first)
     assert read_or_make_secret(tmp_path) == "the other server's secret, long enough"
     assert [file.name for file in tmp_path.iterdir()] == ["secret"]
+
+
+def test_a_load_key_is_long_and_not_the_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert settings(monkeypatch).load_key is None
+    with pytest.raises(BadSettings, match="PLUMM_LOAD_KEY: needs 32 characters or more"):
+        settings(monkeypatch, load_key="short")
+    key = "k" * 32
+    with pytest.raises(BadSettings, match="PLUMM_LOAD_KEY is not to be PLUMM_SECRET"):
+        settings(monkeypatch, load_key=key, secret=key)
+    chosen = settings(monkeypatch, load_key=key, secret="s" * 32)
+    assert chosen.load_key is not None
+    assert key not in repr(chosen)

@@ -48,6 +48,7 @@ def test_a_token_says_whom_it_was_made_for(tokens: Tokens, clock: FakeClock) -> 
     assert tokens.read_join(tokens.join(GRANT)) == GRANT
     assert tokens.read_link(tokens.link(GRANT, clock.now() + timedelta(days=1))) == GRANT
     tokens.check_admin(tokens.admin())
+    tokens.check_load(tokens.load())
 
 
 def test_a_forger_with_the_key_would_succeed_so_the_other_tests_can_fail(
@@ -100,8 +101,13 @@ def test_a_foreign_key_is_refused(tokens: Tokens, clock: FakeClock) -> None:
 def test_a_token_of_another_purpose_is_refused(tokens: Tokens, clock: FakeClock) -> None:
     for token in (tokens.link(GRANT, clock.now() + timedelta(days=1)), tokens.admin()):
         assert refusal(tokens, token) == "token.invalid"
-    with pytest.raises(Refused, match=r"token\.invalid"):
-        tokens.check_admin(tokens.join(GRANT))
+    for check, foreign in (
+        (tokens.check_admin, tokens.join(GRANT)),
+        (tokens.check_admin, tokens.load()),
+        (tokens.check_load, tokens.admin()),
+    ):
+        with pytest.raises(Refused, match=r"token\.invalid"):
+            check(foreign)
 
 
 @pytest.mark.parametrize("aud", [None, "plumm-link", ["plumm-join"], ["plumm-join", "x"], 7])
