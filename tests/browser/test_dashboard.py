@@ -71,6 +71,33 @@ async def test_a_guest_link_from_the_dashboard_lets_the_client_in(
     await expect(guest.button("Join")).to_be_visible()
 
 
+async def test_a_session_that_nobody_ended_counts_once_its_therapist_says_so(
+    server: Server, open_room: OpenRoom
+) -> None:
+    made = server.accounts()
+    session = server.book(
+        therapist=None,
+        therapist_email=made.therapist.email,
+        title="The forgotten one",
+        minutes=5,
+        starts_at=(datetime.now(UTC) - timedelta(minutes=4, seconds=50)).isoformat(),
+    )
+    rooms = [await open_room(url) for url in (session.therapist_url, session.client_url)]
+    for room in rooms:
+        await room.join()
+    for room in rooms:
+        await room.sees()
+    for room in rooms:  # and nobody presses End session
+        await room.page.close()
+    therapist = await dashboard(open_room, server, made.therapist)
+    # 30 s after its booked end, and the page looks again by itself.
+    confirm = therapist.button("It took place")
+    await expect(confirm).to_be_visible(timeout=60_000)
+    await confirm.click()
+    await expect(therapist.page.get_by_text("Ended late")).to_be_visible()
+    await expect(confirm).to_be_hidden()
+
+
 async def test_a_session_ahead_counts_down_and_opens_by_itself(
     server: Server, open_room: OpenRoom
 ) -> None:
