@@ -8,6 +8,7 @@ sends is whoever drives its socket to say, most often a scripts.pump.Pump.
 import asyncio
 import secrets
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from scripts.client.offer import (
@@ -25,6 +26,17 @@ from signaling.client import RoomClient
 # Chromium repeats its checks every 2.5 s; the server takes consent back after 30 s.
 CONSENT_PERIOD_S: Final = 5.0
 _SOURCES: Final = {"audio": "microphone", "video": "camera"}
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """The packets of one picture, 30 a second; sizes are of whole RTP packets before SRTP."""
+
+    packets: int = 6
+    packet_bytes: int = 1100
+
+
+CAMERA: Final = Picture()
 
 
 class Peer:
@@ -79,7 +91,7 @@ class Peer:
         answered = {} if self.answer is None else self.answer.sections
         return sum(section.direction == "sendonly" for section in answered.values())
 
-    def send_by(self, pump: Pump) -> int:
+    def send_by(self, pump: Pump, picture: Picture = CAMERA) -> int:
         """Hand the socket, the keys and a flow for each section to a pump; the peer's number."""
         assert self.answer is not None, "connect first"
         assert self._keys is not None, "connect first"
@@ -98,6 +110,8 @@ class Peer:
                     mid=str(mid),
                     mid_id=agreed.mid_id,
                     twcc_id=agreed.twcc_id,
+                    burst=picture.packets if section.kind == "video" else None,
+                    packet_bytes=picture.packet_bytes if section.kind == "video" else None,
                 )
         return number
 

@@ -54,6 +54,17 @@ class Figures:
         delays = tuple(a - b for a, b in zip(self.delays, earlier.delays, strict=True))
         return Figures(**counts, delays=delays)
 
+    @classmethod
+    def total(cls, figures: "Sequence[Figures]") -> "Figures":
+        """Of several pumps, at least one."""
+        counts = {
+            field.name: sum(getattr(one, field.name) for one in figures)
+            for field in fields(cls)
+            if field.name != "delays"
+        }
+        delays = tuple(map(sum, zip(*(one.delays for one in figures), strict=True)))
+        return cls(**counts, delays=delays)
+
     def loss(self, copies: float = 1.0) -> float:
         """Fraction of the packets that should have come back and did not, never below 0.
 
