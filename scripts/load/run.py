@@ -71,6 +71,8 @@ async def run(
 
 async def _watch(target: Target, usage: list[tuple[float, Usage]]) -> None:
     began = time.monotonic()
-    while (now := await target.usage()) is not None:
-        usage.append((time.monotonic() - began, now))
+    while True:
+        # A server that is too busy to answer may do so later.
+        if (now := await target.usage()) is not None:
+            usage.append((time.monotonic() - began, now))
         await asyncio.sleep(_LOOK_S)
