@@ -67,10 +67,6 @@ export function joinWithout(microphone: boolean, camera: boolean): string | unde
 }
 
 const PAGES: Record<string, Page> = {
-  "token.missing": {
-    title: "This link is not complete",
-    text: "Copy the whole link from your invitation and open it again.",
-  },
   "token.invalid": {
     title: "This link does not work",
     text: "Copy the whole link from your invitation and open it again, or ask for a new one.",
