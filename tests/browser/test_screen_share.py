@@ -97,7 +97,10 @@ async def test_a_screen_starts_and_stops_without_a_break_in_the_pictures(
     # Four pages' worth of codecs on a busy machine stumble by themselves: the best of three calls.
     gaps_ms: list[float] = []
     while not gaps_ms or (gaps_ms[-1] > LONGEST_GAP_MS and len(gaps_ms) < 3):
-        gaps_ms.append(await longest_gap_ms(await start_call(server, open_room)))
+        call = await start_call(server, open_room)
+        gaps_ms.append(await longest_gap_ms(call))
+        for room in (call.therapist, call.client):
+            await room.page.close()  # the next call has the machine for itself
     assert 0 < gaps_ms[-1] <= LONGEST_GAP_MS, f"the picture stood still for {gaps_ms} ms"
 
 
