@@ -102,7 +102,7 @@ async def test_firefox_is_sent_the_larger_layer_within_20_s(call: Call) -> None:
     """By its own transport feedback, and by probes.
 
     740 kbit/s at 480 lines on a machine that has time; one that has none encodes 360 lines at
-    380 kbit/s. The smaller layer has 240 lines and at most 200 kbit/s.
+    380 kbit/s. The smaller layer has 240 lines and at most 250 kbit/s.
     """
 
     async def is_larger() -> bool:
