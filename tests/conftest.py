@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import settings
@@ -15,8 +16,9 @@ settings.register_profile("nightly", max_examples=10_000)
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
-    with Postgres(tmp_path_factory.mktemp("postgres")) as running:
+def postgres() -> Iterator[Postgres]:
+    # Not in pytest's own folder, which every other run makes private again.
+    with TemporaryDirectory(prefix="plumm-postgres-") as folder, Postgres(Path(folder)) as running:
         yield running
 
 

@@ -31,7 +31,7 @@ def test_forged_packets_are_no_sign_of_anybody(relay: Relay, call: Call) -> None
     call.send(0)
     call.bob.receive()
     asyncio.run(eventually(lambda: relay.silences_ms([call.alice.peer])[0] >= 50))
-    call.alice.socket.send(b"\x80\x6f" + bytes(60))
+    call.alice.socket.sendto(b"\x80\x6f" + bytes(60), call.alice.relay_address)
     asyncio.run(eventually(lambda: relay.peer_stats(call.alice.peer)["authentication_failures"]))
     assert relay.silences_ms([call.alice.peer])[0] >= 50
 
