@@ -8,13 +8,12 @@ fault of ours is logged under an id, which the ack carries. Owned by the event l
 import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from contextlib import suppress
 from typing import Any, Final
 
 import structlog
 
 from media.errors import MediaError
-from rooms.errors import RoomsError
+from rooms.errors import NotJoined, RoomsError, SeatReplaced, SessionOver
 from rooms.vocabulary import SignInId
 from signaling.admission import as_refused, check_invited
 from signaling.errors import Refused, error_body
@@ -88,18 +87,20 @@ class Hub:
         for connection in list(self._connections.values()):
             if connection.grant.sign_in in ended and not connection.signed_out:
                 connection.signed_out = True
-                task = asyncio.get_running_loop().create_task(self._put_out(connection))
-                self._leaving.add(task)
-                task.add_done_callback(self._leaving.discard)
+                self._put_out(connection)
 
-    async def _put_out(self, connection: Connection) -> None:
-        seat = connection.seat
+    def _put_out(self, connection: Connection) -> None:
+        task = asyncio.get_running_loop().create_task(self._leave(connection))
+        self._leaving.add(task)
+        task.add_done_callback(self._leaving.discard)
+
+    async def _leave(self, connection: Connection) -> None:
+        """The seat is kept until its socket is gone: where this fails, the grace ends it."""
         try:
-            if seat is not None:
-                self._services.members.unseat(connection)
-                # Refused: it left meanwhile, or the session is over.
-                with suppress(RoomsError):
-                    await self._services.rooms.leave(seat)
+            if connection.seat is not None:
+                await self._services.rooms.leave(connection.seat)
+        except (NotJoined, SeatReplaced, SessionOver):
+            pass  # it is out already
         except Exception as failure:  # noqa: BLE001 - nobody else hears of it
             _logged(failure, event_name="signed_out")
         connection.link.disconnect()
@@ -122,8 +123,11 @@ class Hub:
         except Exception as failure:  # noqa: BLE001 - ours; logged with its traceback
             return _refusal(Refused("internal", error_id=_logged(failure, event_name=name)))
         finally:
-            if connection.gone:  # it went away while it was answered: leave no seat behind
+            # While it was answered: leave no seat behind.
+            if connection.gone:
                 self._lose_seat(connection)
+            elif connection.signed_out:
+                self._put_out(connection)
         return {"ok": True, "data": data}
 
     async def _granted(self, auth: object) -> Grant:

@@ -20,6 +20,7 @@ from signaling.protocol import Nothing
 from signaling.tokens import Grant, Tokens
 from signaling.turn import IceServers
 from signaling.wiring import MediaNews
+from tests.support.eventually import eventually
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_sfu import FakeSfu
 from tests.unit.signaling.harness import COUPLE, SECRET
@@ -59,10 +60,10 @@ class World:
             length=timedelta(minutes=60),
         )
 
-    async def admitted(self, session: Session) -> Link:
+    async def admitted(self, session: Session, sign_in: SignInId | None = None) -> Link:
         one = next(iter(session.invitations.values()))
         link = Link(SendQueue(), cast(asyncio.Transport, NoTransport()), Metrics())
-        token = self.tokens.join(Grant(session.id, one.id, one.role))
+        token = self.tokens.join(Grant(session.id, one.id, one.role, sign_in))
         await self.hub.admit(link, {"token": token})
         link.admitted()
         return link
@@ -102,6 +103,18 @@ async def test_a_socket_gone_while_its_join_runs_leaves_a_place_that_expires(wor
     world.clock.advance(30)
     await world.rooms.expire()
     assert (await world.rooms.session(session.id)).present == {}
+
+
+async def test_one_signed_out_while_its_join_runs_is_not_in_the_room(world: World) -> None:
+    session = await world.session()
+    link = await world.admitted(session, SignInId("s"))
+    answering = asyncio.create_task(world.hub.answer(link, "room:join", ({},)))
+    await asyncio.sleep(0)
+    world.hub.sign_ins_over({SignInId("s")})
+    world.go_on.set()
+    await answering
+    await eventually(lambda: world.rooms.state(session.id).participants == ())
+    assert link.closing
 
 
 async def test_a_cancelled_handler_is_not_answered_as_if_it_had_failed(world: World) -> None:

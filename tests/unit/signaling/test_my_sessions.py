@@ -6,7 +6,10 @@ from datetime import timedelta
 import pytest
 import socketio
 from aiohttp import ClientResponse
+from structlog.testing import capture_logs
 
+from rooms.db.engine import StorageFailed
+from rooms.lifecycle import GRACE
 from rooms.people.accounts import User
 from rooms.receipt import verify
 from rooms.service import Person
@@ -262,6 +265,26 @@ async def test_signing_out_everywhere_ends_what_was_joined_by_it(
     assert ("remove_participant", session.id, participant) in server.sfu.calls
     await eventually(lambda: len(therapist.last("room:state")["participants"]) == 1)
     assert not therapist.is_closed()
+
+
+async def test_where_leaving_cannot_be_stored_the_grace_ends_what_was_joined(
+    session: Session, server: Server, maya: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fails(_seat: object) -> None:
+        raise StorageFailed("full")
+
+    client = await maya.join(session)
+    monkeypatch.setattr(server.plumm.rooms, "leave", fails)
+    with capture_logs() as logs:
+        await maya.post("/api/sign-out", {"everywhere": True})
+        await eventually(client.is_closed)
+    assert [entry["event_name"] for entry in logs if entry["event"] == "event.failed"] == [
+        "signed_out"
+    ]
+    await server.plumm.rooms.settle()
+    server.clock.advance(GRACE.total_seconds())
+    await server.plumm.rooms.expire()
+    assert server.plumm.rooms.state(session.id).participants == ()
 
 
 async def test_a_join_token_ends_with_its_sign_in(
