@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import settings
@@ -17,8 +16,7 @@ settings.register_profile("nightly", max_examples=10_000)
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
-    # Not in pytest's own folder, which every other run makes private again.
-    with TemporaryDirectory(prefix="plumm-postgres-") as folder, Postgres(Path(folder)) as running:
+    with Postgres() as running:
         yield running
 
 

@@ -5,8 +5,8 @@ rather than spin in its busy handler. Owned by the event loop.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, nullcontext
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -19,6 +19,8 @@ from rooms.errors import RoomsError
 
 _BUSY_MS: Final = 5000
 _ANSWERS_WITHIN_S: Final = 2.0
+# Ours take milliseconds; whoever waits longer for a PostgreSQL that hangs waits in vain.
+_STATEMENT_WITHIN_S: Final = 5.0
 _DRIVERS: Final = {"postgresql": "postgresql+asyncpg", "sqlite": "sqlite+aiosqlite"}
 
 
@@ -46,7 +48,7 @@ class Database:
     @classmethod
     async def open(cls, url: str) -> Self:
         """url: postgresql://… or sqlite:///<path>. Raises DatabaseUnusable."""
-        database = cls(engine_of(url))
+        database = cls(engine_of(url, _STATEMENT_WITHIN_S))
         try:
             async with database.reading() as connection:
                 await _assert_durable(connection)
@@ -91,15 +93,13 @@ class Database:
         await self._engine.dispose()
 
 
-class _failures:  # noqa: N801 - a context manager, read as a word
+@contextmanager
+def _failures() -> Iterator[None]:
     """The database's own errors as StorageFailed."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        if isinstance(error, (SQLAlchemyError, OSError)):
-            raise StorageFailed(reason_of(error)) from error
+    try:
+        yield
+    except (SQLAlchemyError, OSError) as error:
+        raise StorageFailed(reason_of(error)) from error
 
 
 def sqlite_url(path: Path) -> str:
@@ -107,8 +107,11 @@ def sqlite_url(path: Path) -> str:
     return f"sqlite:///{path.absolute()}"
 
 
-def engine_of(url: str) -> AsyncEngine:
-    """An engine for a URL without a driver's name. Raises DatabaseUnusable for another scheme."""
+def engine_of(url: str, answers_within_s: float | None = None) -> AsyncEngine:
+    """An engine for a URL without a driver's name. Raises DatabaseUnusable for another scheme.
+
+    answers_within_s: how long PostgreSQL may take to connect, and for each statement.
+    """
     try:
         parsed = make_url(url)
         driver = _DRIVERS[parsed.drivername]
@@ -123,6 +126,9 @@ def engine_of(url: str) -> AsyncEngine:
         pool_pre_ping=parsed.drivername == "postgresql",
         # Errors are logged; values may be names.
         hide_parameters=True,
+        connect_args={"timeout": answers_within_s, "command_timeout": answers_within_s}
+        if parsed.drivername == "postgresql" and answers_within_s is not None
+        else {},
     )
     if parsed.drivername == "sqlite":
         event.listen(engine.sync_engine, "connect", _set_up_sqlite)

@@ -26,7 +26,7 @@ def main(count: int, kind: str) -> int:
         if kind == "sqlite":
             url = sqlite_url(directory / "plumm.sqlite3")
         else:
-            url = stack.enter_context(Postgres(directory / "postgres")).new_database()
+            url = stack.enter_context(Postgres()).new_database()
         seed = random.SystemRandom().randrange(1 << 32)
         begun = time.monotonic()
         report = run(url, directory, count, seed)

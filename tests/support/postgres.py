@@ -8,6 +8,7 @@ import subprocess
 import time
 from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final, Self
 from urllib.parse import quote
 
@@ -35,26 +36,25 @@ def _runs(process: int) -> bool:
 class Postgres:
     """Use as a context manager. PostgreSQL refuses to run as root: then it runs as `postgres`."""
 
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
-        self._data = directory / "data"
+    def __init__(self) -> None:
+        # Not in pytest's own folder, which every other run makes private again.
+        self._folder = TemporaryDirectory(prefix="plumm-postgres-")
+        self._directory = Path(self._folder.name)
+        self._data = self._directory / "data"
         self._databases = 0
         self._user = "postgres" if os.geteuid() == 0 else None
 
     def __enter__(self) -> Self:
-        self._directory.mkdir(parents=True, exist_ok=True)
         if self._user is not None:
             account = pwd.getpwnam(self._user)
             os.chown(self._directory, account.pw_uid, account.pw_gid)
-            # pytest keeps its directories to their owner; passing through is enough.
-            for parent in self._directory.parents[:3]:
-                parent.chmod(parent.stat().st_mode | 0o011)
         self._run("initdb", "-D", str(self._data), "-A", "trust", "-U", "plumm", "-E", "UTF8", "-N")
         self.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._run("pg_ctl", "-D", str(self._data), "stop", "-m", "immediate")
+        self._folder.cleanup()
 
     def start(self) -> None:
         """Serve; once more after a crash."""
@@ -65,17 +65,29 @@ class Postgres:
 
     def crash(self) -> None:
         """SIGKILL to all of it, as when the machine goes down; returns when nothing runs."""
-        server = int((self._data / "postmaster.pid").read_text().split()[0])
-        children = Path(f"/proc/{server}/task/{server}/children").read_text().split()
-        processes = [server, *map(int, children)]
-        for process in processes:
-            with suppress(ProcessLookupError):
-                os.kill(process, signal.SIGKILL)
+        processes = self._signal(signal.SIGKILL)
         while any(map(_runs, processes)):
             time.sleep(0.01)
         # A zombie that nobody has waited for yet would pass for a server that runs.
         for lock in (self._data / "postmaster.pid", self._directory / ".s.PGSQL.5432.lock"):
             lock.unlink(missing_ok=True)
+
+    def hang(self) -> None:
+        """Nothing of it answers any more, and nothing is closed, until `go_on`."""
+        self._signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> list[int]:
+        """Send a signal to all of its processes; which these are."""
+        server = int((self._data / "postmaster.pid").read_text().split()[0])
+        children = Path(f"/proc/{server}/task/{server}/children").read_text().split()
+        processes = [server, *map(int, children)]
+        for process in processes:
+            with suppress(ProcessLookupError):
+                os.kill(process, number)
+        return processes
 
     def new_database(self) -> str:
         """The URL of an empty database."""

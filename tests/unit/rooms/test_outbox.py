@@ -339,10 +339,10 @@ async def test_a_database_that_is_gone_for_a_while_is_tried_again(
 
 
 async def test_a_postgresql_that_crashes_and_comes_back_finds_the_dispatcher_at_work(
-    hooks: Hooks, clock: FakeClock, tmp_path_factory: pytest.TempPathFactory
+    hooks: Hooks, clock: FakeClock
 ) -> None:
     hooks.stored(UserAdded, "works", stores("works"))
-    with Postgres(tmp_path_factory.mktemp("crashing")) as server:
+    with Postgres() as server:
         url = server.new_database()
         await migrate(url)
         database = await Database.open(url)

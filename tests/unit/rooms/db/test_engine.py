@@ -8,7 +8,9 @@ import pytest
 from sqlalchemy import func, insert, select, text
 
 from rooms.db.engine import Database, StorageFailed, sqlite_url
+from rooms.db.migrate import migrate
 from rooms.db.schema import users
+from tests.support.postgres import Postgres
 
 _AT = datetime(2026, 11, 24, 10, 0, 0, 250_000, tzinfo=UTC)
 
@@ -115,3 +117,20 @@ async def test_sqlite_is_durable_and_checks_its_keys(tmp_path: Path) -> None:
         ]
     await database.close()
     assert found == ["wal", 2, 1]
+
+
+async def test_a_postgresql_that_hangs_is_a_failure_in_seconds_and_works_again_afterwards() -> None:
+    with Postgres() as server:
+        url = server.new_database()
+        await migrate(url)
+        database = await Database.open(url)
+        await _write(database, _user(1))
+        server.hang()
+        try:
+            with pytest.raises(StorageFailed):
+                await asyncio.wait_for(_write(database, _user(2)), 20)
+        finally:
+            server.go_on()
+        await _write(database, _user(3))
+        assert await _count(database) == 2
+        await database.close()
