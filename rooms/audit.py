@@ -8,7 +8,7 @@ missing or reordered one is found (`verify`), and the database refuses to change
 import hashlib
 import json
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -64,26 +64,9 @@ async def append(connection: AsyncConnection, recorded: Recorded[Event]) -> None
     last = (await connection.execute(newest)).one_or_none()
     position, before = (1, _BEGINNING) if last is None else (last.position + 1, last.hash)
     actor, subject = _who(recorded.event)
-    entry = Entry(
-        position,
-        recorded.id,
-        recorded.at,
-        actor,
-        recorded.event.type,
-        subject,
-        _hash(before, position, recorded.id, recorded.at, actor, recorded.event.type, subject),
-    )
-    await connection.execute(
-        insert(audit).values(
-            position=entry.position,
-            event_id=entry.event_id,
-            at=entry.at,
-            actor=entry.actor,
-            action=entry.action,
-            subject=entry.subject,
-            hash=entry.hash,
-        )
-    )
+    entry = Entry(position, recorded.id, recorded.at, actor, recorded.event.type, subject, b"")
+    entry = replace(entry, hash=_hash(before, entry))
+    await connection.execute(insert(audit).values(asdict(entry)))
 
 
 async def verify(connection: AsyncConnection) -> tuple[int, bytes]:
@@ -93,10 +76,7 @@ async def verify(connection: AsyncConnection) -> tuple[int, bytes]:
     """
     count, before = 0, _BEGINNING
     async for row in entries(connection):
-        expected = _hash(
-            before, count + 1, row.event_id, row.at, row.actor, row.action, row.subject
-        )
-        if row.position != count + 1 or row.hash != expected:
+        if row.position != count + 1 or row.hash != _hash(before, row):
             raise BrokenChain(count + 1)
         count, before = row.position, row.hash
     return count, before
@@ -118,14 +98,8 @@ def _who(event: Event) -> tuple[str | None, str | None]:
     return actor, said.get("session") or user
 
 
-def _hash(
-    before: bytes,
-    position: int,
-    event_id: str,
-    at: datetime,
-    actor: str | None,
-    action: str,
-    subject: str | None,
-) -> bytes:
-    row = [position, event_id, at.isoformat(), actor, action, subject]
+def _hash(before: bytes, entry: Entry) -> bytes:
+    """Over an entry, but for its own hash, and the hash of the one before."""
+    at = entry.at.isoformat()
+    row = [entry.position, entry.event_id, at, entry.actor, entry.action, entry.subject]
     return hashlib.sha256(before + json.dumps(row, separators=(",", ":")).encode()).digest()

@@ -83,10 +83,16 @@ def migrate() -> None:
 
 
 @main.command()
-@click.option("--parked", is_flag=True, required=True, help="Those that were given up.")
+@click.option(
+    "--parked",
+    is_flag=True,
+    required=True,
+    expose_value=False,
+    help="Those that were given up.",
+)
 @click.option("--retry", is_flag=True, help="Make them due again; a running server takes them.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
-def deliver(*, parked: bool, retry: bool, as_json: bool) -> None:  # noqa: ARG001 - says which
+def deliver(*, retry: bool, as_json: bool) -> None:
     """See the deliveries of events that failed too often, and have them tried again."""
     # Imported here: the other commands do without.
     from rooms import outbox

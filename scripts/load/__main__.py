@@ -32,7 +32,7 @@ KEY_VARIABLE = "PLUMM_LOAD_KEY"
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("url")
 @click.option(
-    "--clients", type=click.Choice(["pump"]), default="pump", show_default=True,
+    "--clients", type=click.Choice(["pump"]), default="pump", show_default=True, expose_value=False,
     help="Who takes part: real connections, with media made by native code.",
 )  # fmt: skip
 @click.option("--rooms", type=click.IntRange(1, MOST_ROOMS), default=5, show_default=True)
@@ -50,7 +50,6 @@ KEY_VARIABLE = "PLUMM_LOAD_KEY"
 def main(
     *,
     url: str,
-    clients: str,  # noqa: ARG001 - there is one kind
     rooms: int,
     people: int,
     duration: int,
