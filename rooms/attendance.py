@@ -66,6 +66,11 @@ class Attendance:
         self._unsaved = {}
         return taken
 
+    @property
+    def saved(self) -> bool:
+        """Whether nothing is new or has grown."""
+        return not self._unsaved
+
     def put_back(self, unsaved: Iterable[Interval]) -> None:
         """These could not be stored; what has grown since is newer."""
         for stay in unsaved:

@@ -345,6 +345,9 @@ class SessionService:
             await asyncio.wait(self._news)
 
     async def _expire(self, room: _Room, now: datetime) -> None:
+        if lifecycle.expire(room.session, now, self._overtime).session is room.session:
+            return  # nothing is due, as nearly always: no lane, no look
+
         def decide(now_is: Session) -> Change:
             overlap_s = room.overlap_s if now >= now_is.ends_at else 0
             return lifecycle.expire(now_is, now, self._overtime, overlap_s)
@@ -356,7 +359,7 @@ class SessionService:
 
     def _forget_unused(self, room: _Room) -> None:
         used = room.session.present or room.session.waiting or room.lane.locked()
-        if not used and self._clock.monotonic() - room.used_at >= _KEPT_S:
+        if not used and room.attendance.saved and self._clock.monotonic() - room.used_at >= _KEPT_S:
             del self._rooms[room.session.id]
 
     def _look(self, room: _Room) -> None:

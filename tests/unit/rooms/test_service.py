@@ -401,6 +401,20 @@ async def test_a_room_that_is_not_used_is_forgotten_and_found_again(
     assert (await service.session(session.id)).ended is not None
 
 
+async def test_a_room_that_everyone_left_is_forgotten_too_and_its_session_goes_on(
+    service: SessionService, session: Session, clock: FakeClock
+) -> None:
+    await service.leave(await seated(service, session, "Lena"))
+    for _ in range(61):
+        await service.observe()
+        await service.expire()
+        clock.advance(1)
+    await service.expire()
+    with pytest.raises(SessionUnknown):
+        service.state(session.id)
+    assert (await seated(service, session, "Lena")).session == session.id
+
+
 async def test_a_session_nobody_came_to_is_ended_though_no_room_was_ever_used(
     session: Session,
     database: Database,
