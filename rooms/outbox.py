@@ -121,21 +121,31 @@ async def depth(connection: AsyncConnection) -> dict[str, int]:
 
 
 class Dispatcher:
-    """Carries deliveries out. Run `run()` as a task; `wake()` it after a commit."""
+    """Carries deliveries out. Run `run()` as a task; `wake()` it after a commit.
+
+    `stop()` ends it between two deliveries. To cancel it is rude: a transaction that is cancelled
+    keeps SQLite's lock until its connection is collected.
+    """
 
     def __init__(self, database: Database, hooks: Hooks, clock: Clock) -> None:
         self._database = database
         self._hooks = hooks
         self._clock = clock
         self._woken = (asyncio.Event(), asyncio.Event())
+        self._stopping = False
 
     def wake(self) -> None:
         """Something new is due."""
         for woken in self._woken:
             woken.set()
 
+    def stop(self) -> None:
+        """Begin no further delivery; `run` returns when those under way are done."""
+        self._stopping = True
+        self.wake()
+
     async def run(self) -> None:
-        """Deliver until cancelled."""
+        """Deliver until stopped."""
         stored, sent = self._woken
         async with asyncio.TaskGroup() as lanes:
             lanes.create_task(self._run(self.store_due, stored))
@@ -145,6 +155,8 @@ class Dispatcher:
         """Try what is due to hooks that store, at most a batch; how many were tried."""
         due = await self._due(deliveries.c.hook.not_in(self._hooks.sent_names))
         for delivery in due:
+            if self._stopping:
+                return 0
             try:
                 async with self._database.transaction() as connection:
                     ours = await self._store(connection, delivery)
@@ -158,6 +170,8 @@ class Dispatcher:
         """Try what is due to hooks that send, at most a batch; how many were tried."""
         due = await self._due(deliveries.c.hook.in_(self._hooks.sent_names))
         for delivery in due:
+            if self._stopping:
+                return 0
             try:
                 if await self._claim(delivery):
                     await self._send(delivery)
@@ -166,7 +180,7 @@ class Dispatcher:
         return len(due)
 
     async def _run(self, deliver_due: Callable[[], Awaitable[int]], woken: asyncio.Event) -> None:
-        while True:
+        while not self._stopping:
             woken.clear()
             try:
                 while await deliver_due():

@@ -49,6 +49,8 @@ from signaling.turn import IceServers
 log = structlog.get_logger(__name__)
 
 _EXPIRY_CHECK_S: Final = 1.0
+# What the server does by itself, once it is told to go.
+_WORK_ENDS_WITHIN_S: Final = 0.5
 _SIGN_INS_CHECK_S: Final = 10.0
 _FORGOTTEN_CHECK_S: Final = 10.0
 _OLD_FORGOTTEN_EVERY_S: Final = 3600.0
@@ -126,6 +128,8 @@ class Plumm:
     members: Members
     sockets: SocketServer
     database: Database
+    dispatcher: Dispatcher
+    stopping: asyncio.Event
     tasks: Sequence[asyncio.Task[None]]
 
     @classmethod
@@ -209,15 +213,16 @@ class Plumm:
         if settings.shows_mail:
             MailboxApi(_mailbox(settings), settings.allowed_origins).attach(app)
         add_pages(app, mail=settings.shows_mail)
+        stopping = asyncio.Event()
         tasks = [
             asyncio.create_task(work)
             for work in (
                 dispatcher.run(),
-                _every(_EXPIRY_CHECK_S, rooms.expire),
-                _every(_OBSERVED_EVERY_S, rooms.observe),
-                _every(_FORGOTTEN_CHECK_S, rooms.end_forgotten),
-                _every(_SIGN_INS_CHECK_S, lambda: people.end_stale(members.sign_ins())),
-                _every(_OLD_FORGOTTEN_EVERY_S, people.forget_old),
+                _every(_EXPIRY_CHECK_S, rooms.expire, stopping),
+                _every(_OBSERVED_EVERY_S, rooms.observe, stopping),
+                _every(_FORGOTTEN_CHECK_S, rooms.end_forgotten, stopping),
+                _every(_SIGN_INS_CHECK_S, lambda: people.end_stale(members.sign_ins()), stopping),
+                _every(_OLD_FORGOTTEN_EVERY_S, people.forget_old, stopping),
             )
         ]
         return cls(
@@ -232,14 +237,21 @@ class Plumm:
             members,
             sockets,
             database,
+            dispatcher,
+            stopping,
             tasks,
         )
 
     async def stop(self) -> None:
         """Tell everyone, close their sockets, then the media, and last the database."""
-        for task in self.tasks:
+        self.stopping.set()
+        self.dispatcher.stop()
+        # Not cancelled while they use the database; a mail server may take longer than that.
+        _, late = await asyncio.wait(self.tasks, timeout=_WORK_ENDS_WITHIN_S)
+        for task in late:
             task.cancel()
-        await asyncio.wait(self.tasks)
+        if late:
+            await asyncio.wait(late)
         with suppress(StorageFailed):
             await self.rooms.observe()
         self.members.server_closing()
@@ -347,9 +359,14 @@ async def _check_ready(sfu: Sfu, database: Database) -> None:
     await database.check()
 
 
-async def _every(seconds: float, work: Callable[[], Awaitable[None]]) -> None:
+async def _every(
+    seconds: float, work: Callable[[], Awaitable[None]], stopping: asyncio.Event
+) -> None:
     while True:
-        await asyncio.sleep(seconds)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await stopping.wait()
+                return
         try:
             await work()
         except StorageFailed as failure:  # it is tried again, and says the same each time

@@ -377,3 +377,25 @@ def test_a_hook_has_one_name_per_kind_of_event(hooks: Hooks) -> None:
 def test_retries_end_a_little_over_an_hour_after_the_first_try() -> None:
     waits = timedelta(seconds=sum(2**n for n in range(PARKED_AFTER - 1)))
     assert timedelta(minutes=30) < waits < timedelta(hours=2)
+
+
+async def test_a_stop_amid_deliveries_leaves_the_database_to_whoever_comes_next(
+    database: Database, dispatcher: Dispatcher, hooks: Hooks, clock: FakeClock
+) -> None:
+    hooks.stored(UserAdded, "works", stores("works"))
+    ids = await happens(database, hooks, clock, *(UserAdded(MAYA) for _ in range(20)))
+    running = asyncio.create_task(dispatcher.run())
+
+    async def begun() -> bool:
+        return len(await stored(database)) > 0
+
+    await eventually(begun)
+    dispatcher.stop()
+    await running
+    done = await stored(database)
+    assert 0 < len(done) < len(ids)
+    # At once: no transaction was cut off.
+    await asyncio.wait_for(happens(database, hooks, clock, UserSignedIn(MAYA)), 1)
+    again = Dispatcher(database, hooks, clock)
+    assert await again.store_due() == len(ids) - len(done)
+    assert await stored(database) == [(event_id, "works") for event_id in ids]
