@@ -1,4 +1,4 @@
-"""One real Chromium, one real Firefox and one real server for all browser tests."""
+"""A real Chromium and a real Firefox for each module, and one real server for all browser tests."""
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -26,7 +26,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield running
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
+# A module's: what tests leave behind in a browser (its audio alone takes a third of a core after
+# a while) would slow down all that come later.
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def chromium() -> AsyncIterator[Browser]:
     async with async_playwright() as playwright:
         browser = await launch_chromium(playwright)
@@ -34,7 +36,7 @@ async def chromium() -> AsyncIterator[Browser]:
         await browser.close()
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def firefox() -> AsyncIterator[Browser]:
     async with async_playwright() as playwright, launched_firefox(playwright) as browser:
         yield browser
@@ -78,7 +80,7 @@ async def opening_rooms(
     yield open_
     results = Path(request.config.rootpath) / "test-results"
     for number, room in enumerate(rooms):
-        if getattr(request.node, "failed", False):
+        if getattr(request.node, "failed", False) and not room.page.is_closed():
             results.mkdir(exist_ok=True)
             await room.page.screenshot(
                 path=results / f"{request.node.name}-{browser.browser_type.name}-{number}.png"
