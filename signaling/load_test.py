@@ -1,7 +1,7 @@
 """Load tests, over HTTP: only of a server whose owner has set a key for them.
 
-Whoever has the key makes sessions of made-up people and nothing else; that the server takes it
-is the proof that it is there to be loaded.
+Whoever has the key makes sessions of made-up people and nothing else. The server goes first: it
+proves that it has the key itself, so that no other is loaded, or sees a token.
 """
 
 from dataclasses import dataclass
@@ -13,12 +13,13 @@ from aiohttp import web
 
 from rooms.ports import Clock
 from rooms.service import Person, SessionService
-from signaling.protocol import LoadTestRoom, PayloadType
+from signaling.protocol import LoadTestChallenge, LoadTestRoom, PayloadType
 from signaling.requests import bearer, json_body
 from signaling.tokens import Grant, Tokens, room_link
 
 log = structlog.get_logger(__name__)
 
+_CHALLENGE: Final = PayloadType(LoadTestChallenge)
 _ROOM: Final = PayloadType(LoadTestRoom)
 # As long as the longest test, and some minutes.
 _LENGTH: Final = timedelta(minutes=90)
@@ -40,13 +41,13 @@ class LoadTest:
 
     def attach(self, app: web.Application) -> None:
         """Serve the routes, on an application made by `signaling.http.application`."""
-        app.router.add_get("/api/load-test", self.prove)
+        app.router.add_post("/api/load-test", self.prove)
         app.router.add_post("/api/load-test/sessions", self.create)
 
     async def prove(self, request: web.Request) -> web.Response:
-        """That this is a Plumm server which may be loaded by the bearer."""
-        self.keyed.check_load(bearer(request))
-        return web.json_response({"server": "plumm"})
+        """That this server has the load-test key. Anyone may ask: it makes no token."""
+        asked = _CHALLENGE.read(await json_body(request))
+        return web.json_response({"proof": self.keyed.load_proof(asked.nonce)})
 
     async def create(self, request: web.Request) -> web.Response:
         """A session that starts now; its links, the therapist's first."""

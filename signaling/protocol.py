@@ -146,6 +146,12 @@ class SessionRequest(_Payload):
         return self
 
 
+class LoadTestChallenge(_Payload):
+    """`POST /api/load-test`. nonce: 32 random bytes of the asker's, in hex."""
+
+    nonce: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+
+
 class LoadTestRoom(_Payload):
     """`POST /api/load-test/sessions`. people: how many the session is for; the first is its
     therapist."""

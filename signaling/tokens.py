@@ -4,7 +4,8 @@ A link token lives in the fragment of a room's address; a join token is what it 
 at each connection attempt; an admin token makes sessions; a load token, of the load-test key
 instead of the secret, makes those of load tests. Algorithm and audience are pinned,
 `exp` is required, and there is no leeway: one machine mints and reads them.
-Sources: RFC 7519; RFC 8725, 3.1 and 3.9.
+Beside them a load proof: what a server says of a nonce to show that it has the load-test key.
+Sources: RFC 7519; RFC 8725, 3.1 and 3.9; RFC 2104.
 """
 
 import hashlib
@@ -20,7 +21,7 @@ from rooms.session import Session
 from rooms.vocabulary import ParticipantId, Role, SessionId, SignInId
 from signaling.errors import Refused
 
-Purpose: TypeAlias = Literal["link", "join", "admin", "load"]
+Purpose: TypeAlias = Literal["link", "join", "admin", "load", "load-proof"]
 
 # Of one door: each attempt to connect takes a token.
 JOIN_TOKENS_PER_SECOND: Final = 2
@@ -71,6 +72,10 @@ class Tokens:
     def load(self) -> str:
         """The token of one request of a load test."""
         return self._mint("load", {}, self._clock.now() + LOAD_TOKEN_LIFETIME)
+
+    def load_proof(self, nonce: str) -> str:
+        """What only one who has the key can say of a nonce, in hex. Compare in constant time."""
+        return hmac.new(self._keys["load-proof"], nonce.encode(), hashlib.sha256).hexdigest()
 
     def read_link(self, token: object) -> Grant:
         """Raises Refused: token.missing, token.invalid, token.expired."""

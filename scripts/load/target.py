@@ -1,5 +1,7 @@
 """The server under test: its proof that it may be loaded, rooms in it, and its own figures."""
 
+import hmac
+import secrets
 from dataclasses import dataclass
 from typing import Final, Self
 
@@ -35,24 +37,27 @@ class Target:
 
     @classmethod
     async def prove(cls, url: str, key: str) -> Self:
-        """Ask the server whether it takes load tests by this key. Raises NoTarget."""
+        """Have the server prove that it has this key; neither is told to it. Raises NoTarget."""
         target = cls(url, key)
         refusal = f"{target.url} takes no load test by this key"
-        headers = {"Authorization": f"Bearer {target._tokens.load()}"}
+        nonce = secrets.token_hex(32)
         try:
             async with (
                 aiohttp.ClientSession(timeout=_TIMEOUT) as http,
-                # A redirect would hand the token on.
-                http.get(
-                    f"{target.url}/api/load-test", headers=headers, allow_redirects=False
+                # Who redirects proves nothing of itself.
+                http.post(
+                    f"{target.url}/api/load-test", json={"nonce": nonce}, allow_redirects=False
                 ) as response,
             ):
-                proof: object = await response.json() if response.status == 200 else None
+                said: object = await response.json() if response.status == 200 else None
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise NoTarget(refusal) from error
-        if proof != {"server": "plumm"}:
-            raise NoTarget(refusal)
-        return target
+        match said:
+            case {"proof": str(proof)} if hmac.compare_digest(
+                proof.encode(), target._tokens.load_proof(nonce).encode()
+            ):
+                return target
+        raise NoTarget(refusal)
 
     async def open_room(self, people: int) -> list[str]:
         """The links of a fresh session, the therapist's first.

@@ -1,5 +1,6 @@
 """Load tests over HTTP: for whoever has their key, at a server that has one."""
 
+import hmac
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -33,14 +34,40 @@ def token(server: Server) -> str:
     return Tokens(KEY, server.clock).load()
 
 
-async def test_a_server_proves_itself_to_the_bearer_of_the_key(server: Server) -> None:
-    assert await ask(server, "GET", "", token(server)) == (200, {"server": "plumm"})
+async def challenge(server: Server, body: Json) -> tuple[int, Json]:
+    async with server.http.post(f"{server.url}/api/load-test", json=body) as response:
+        return response.status, await response.json()
+
+
+async def test_a_server_proves_by_a_nonce_that_it_has_the_key(server: Server) -> None:
+    nonce = "0123456789abcdef" * 4
+    derived = hmac.digest(KEY.encode(), b"plumm-load-proof", "sha256")
+    proof = hmac.digest(derived, nonce.encode(), "sha256").hex()
+    assert await challenge(server, {"nonce": nonce}) == (200, {"proof": proof})
+
+
+async def test_each_nonce_has_a_proof_of_its_own(server: Server) -> None:
+    _, one = await challenge(server, {"nonce": "a" * 64})
+    _, other = await challenge(server, {"nonce": "b" * 64})
+    assert one != other
+
+
+@pytest.mark.parametrize("nonce", ["", "a" * 63, "a" * 65, "A" * 64, "g" * 64, "a" * 64 + "\n", 5])
+async def test_a_nonce_is_32_bytes_in_hex(server: Server, nonce: object) -> None:
+    status, body = await challenge(server, {"nonce": nonce})
+    assert (status, body["error"]["code"]) == (400, "message.malformed")
+
+
+async def test_a_proof_is_no_token(server: Server) -> None:
+    _, said = await challenge(server, {"nonce": "a" * 64})
+    status, body = await ask(server, "POST", "/sessions", said["proof"], {"people": 2})
+    assert (status, body["error"]["code"]) == (401, "token.invalid")
 
 
 async def test_a_server_without_a_key_has_no_load_tests(tmp_path: Path) -> None:
     async with running_server(tmp_path / "other") as server:
-        for method, path in (("GET", ""), ("POST", "/sessions")):
-            response = await server.http.request(method, f"{server.url}/api/load-test{path}")
+        for path in ("", "/sessions"):
+            response = await server.http.post(f"{server.url}/api/load-test{path}")
             assert response.status == 404
 
 
@@ -51,9 +78,8 @@ async def test_other_tokens_are_refused(server: Server) -> None:
         Tokens(SECRET, server.clock).admin(),
     ]
     for one in foreign:
-        for method, path in (("GET", ""), ("POST", "/sessions")):
-            status, body = await ask(server, method, path, one, {"people": 2})
-            assert (status, body["error"]["code"]) == (401, "token.invalid")
+        status, body = await ask(server, "POST", "/sessions", one, {"people": 2})
+        assert (status, body["error"]["code"]) == (401, "token.invalid")
 
 
 async def test_the_key_makes_no_other_sessions(server: Server) -> None:
