@@ -33,6 +33,7 @@ from signaling.errors import Refused
 from signaling.handlers import Negotiator, Services
 from signaling.http import Api, application
 from signaling.hub import Hub
+from signaling.lag import LagMeter
 from signaling.load_test import LoadTest
 from signaling.mailbox import MailboxApi
 from signaling.members import Members
@@ -129,6 +130,7 @@ class Plumm:
     sockets: SocketServer
     database: Database
     dispatcher: Dispatcher
+    lag: LagMeter
     stopping: asyncio.Event
     tasks: Sequence[asyncio.Task[None]]
 
@@ -213,6 +215,8 @@ class Plumm:
         if settings.shows_mail:
             MailboxApi(_mailbox(settings), settings.allowed_origins).attach(app)
         add_pages(app, mail=settings.shows_mail)
+        lag = LagMeter(clock)
+        lag.start()
         stopping = asyncio.Event()
         tasks = [
             asyncio.create_task(work)
@@ -238,6 +242,7 @@ class Plumm:
             sockets,
             database,
             dispatcher,
+            lag,
             stopping,
             tasks,
         )
@@ -245,6 +250,7 @@ class Plumm:
     async def stop(self) -> None:
         """Tell everyone, close their sockets, then the media, and last the database."""
         self.stopping.set()
+        self.lag.stop()
         self.dispatcher.stop()
         # Not cancelled while they use the database; a mail server may take longer than that.
         _, late = await asyncio.wait(self.tasks, timeout=_WORK_ENDS_WITHIN_S)
