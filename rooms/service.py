@@ -355,7 +355,7 @@ class SessionService:
         try:
             await self._run(room, decide)
         except StorageFailed as failure:  # it is tried again
-            log.error("expiry.failed", session=room.session.id, exc_info=failure)
+            log.error("expiry.failed", session=room.session.id, reason=failure.reason)
 
     def _forget_unused(self, room: _Room) -> None:
         used = room.session.present or room.session.waiting or room.lane.locked()

@@ -164,4 +164,4 @@ async def _logged(work: Awaitable[None]) -> None:
     try:
         await work
     except StorageFailed as failure:
-        log.error("password_reset.failed", exc_info=failure)
+        log.error("password_reset.failed", reason=failure.reason)

@@ -1,7 +1,8 @@
 """Logging to stderr, as lines for a person or as JSON.
 
-What is logged is chosen where it is logged: ids, codes, counts. Never tokens, names, or what
-people wrote; and a traceback shows code, not the values of variables.
+Every record has an `event`, one of the table in docs/logs.md, and what libraries say is one of
+them. What is logged is chosen where it is logged: ids, codes, counts. Never tokens, names, or
+what people wrote; and a traceback shows code, not the values of variables.
 """
 
 import logging
@@ -9,7 +10,7 @@ import sys
 from typing import Literal
 
 import structlog
-from structlog.typing import Processor
+from structlog.typing import EventDict, Processor, WrappedLogger
 
 
 def configure_logs(level: str, style: Literal["console", "json"]) -> None:
@@ -31,7 +32,9 @@ def configure_logs(level: str, style: Literal["console", "json"]) -> None:
         ]
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=render)
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[_of_a_library, *shared], processors=render
+        )
     )
     # It repeats malformed requests, tokens included, at ERROR; they are answered with 400.
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
@@ -51,3 +54,8 @@ def configure_logs(level: str, style: Literal["console", "json"]) -> None:
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=False,
     )
+
+
+def _of_a_library(_: WrappedLogger, __: str, record: EventDict) -> EventDict:
+    """Libraries write sentences where we have an event."""
+    return {**record, "event": "library.message", "message": record["event"]}

@@ -1,6 +1,7 @@
 """The composition root: which object is given which. The only file that knows them all."""
 
 import asyncio
+import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -378,4 +379,5 @@ async def _every(
         except StorageFailed as failure:  # it is tried again, and says the same each time
             log.error("task.failed", task=work.__name__, reason=failure.reason)
         except Exception as failure:
-            log.error("task.failed", task=work.__name__, exc_info=failure)
+            error_id = secrets.token_hex(4)
+            log.error("task.failed", error_id=error_id, task=work.__name__, exc_info=failure)
