@@ -17,7 +17,9 @@ from typing import Final, Protocol, cast
 
 import structlog
 
+from media import census
 from media.adaptation import Adaptation
+from media.census import Census, Line
 from media.dtls import Certificate
 from media.errors import BadOffer, ConnectionClosed, StaleOffer
 from media.news import Listener, Sections, View
@@ -103,6 +105,14 @@ class Sfu:
     def stats(self) -> dict[str, int]:
         """The relay's totals since start; see `Relay.stats`."""
         return self._relay.stats()
+
+    def census(self) -> Census:
+        """What there is now."""
+        return census.count(self._sessions)
+
+    def lines(self, rooms_at_most: int) -> Mapping[str, Sequence[Line]]:
+        """The connections in each room; of more rooms, those with the worst ones."""
+        return census.lines(self._relay, self._sessions, rooms_at_most)
 
     @property
     def running(self) -> bool:

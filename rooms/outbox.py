@@ -8,13 +8,14 @@ is tried again, later and later, and parked when it has failed PARKED_AFTER time
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 import structlog
+from prometheus_client import Counter
 from sqlalchemy import ColumnElement, Row, and_, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -110,14 +111,35 @@ async def retry_parked(connection: AsyncConnection, now: datetime) -> int:
     return done.rowcount
 
 
-async def depth(connection: AsyncConnection) -> dict[str, int]:
-    """How many deliveries are pending, and how many parked."""
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What is not done. parked: how many, by hook. oldest_at: since when the oldest is pending."""
+
+    pending: int
+    parked: Mapping[str, int]
+    oldest_at: datetime | None
+
+
+async def backlog(connection: AsyncConnection) -> Backlog:
+    """Look at what is not done. O(that)."""
     found = await connection.execute(
-        select(deliveries.c.state, func.count())
+        select(
+            deliveries.c.state,
+            deliveries.c.hook,
+            func.count().label("number"),
+            func.min(events.c.at).label("oldest_at"),
+        )
+        .join(events, events.c.id == deliveries.c.event_id)
         .where(deliveries.c.state != "done")
-        .group_by(deliveries.c.state)
+        .group_by(deliveries.c.state, deliveries.c.hook)
     )
-    return {"pending": 0, "parked": 0} | {row[0]: row[1] for row in found}
+    rows = found.all()
+    pending = [row for row in rows if row.state == "pending"]
+    return Backlog(
+        pending=sum(row.number for row in pending),
+        parked={row.hook: row.number for row in rows if row.state == "parked"},
+        oldest_at=min((row.oldest_at for row in pending), default=None),
+    )
 
 
 class Dispatcher:
@@ -133,11 +155,22 @@ class Dispatcher:
         self._clock = clock
         self._woken = (asyncio.Event(), asyncio.Event())
         self._stopping = False
+        self.tries = Counter(
+            "plumm_outbox_deliveries",
+            "Deliveries that were tried, by hook and outcome.",
+            ["hook", "outcome"],
+            registry=None,
+        )
 
     def wake(self) -> None:
         """Something new is due."""
         for woken in self._woken:
             woken.set()
+
+    async def backlog(self) -> Backlog:
+        """What is not done. Raises StorageFailed."""
+        async with self._database.reading() as connection:
+            return await backlog(connection)
 
     def stop(self) -> None:
         """Begin no further delivery; `run` returns when those under way are done."""
@@ -160,7 +193,7 @@ class Dispatcher:
             try:
                 async with self._database.transaction() as connection:
                     ours = await self._store(connection, delivery)
-                _tell_delivered(delivery, ours)
+                self._delivered(delivery, ours)
             except Exception as failure:  # noqa: BLE001 - whatever a hook raises; logged
                 await self._failed(delivery, failure)
             failpoint("delivery.committed")
@@ -233,7 +266,7 @@ class Dispatcher:
         failpoint("delivery.sent")
         async with self._database.transaction() as connection:
             ours = await self._mark_done(connection, delivery)
-        _tell_delivered(delivery, ours)
+        self._delivered(delivery, ours)
 
     async def _mark_done(self, connection: AsyncConnection, delivery: Row[Any]) -> bool:
         done = await connection.execute(
@@ -242,6 +275,18 @@ class Dispatcher:
             .values(state="done", done_at=self._clock.now(), error_id=None)
         )
         return done.rowcount == 1
+
+    def _delivered(self, delivery: Row[Any], ours: bool) -> None:
+        """ours: False when another process had done it already."""
+        if ours:
+            self.tries.labels(hook=delivery.hook, outcome="done").inc()
+            log.info(
+                "event.delivered",
+                event_id=delivery.id,
+                event_type=delivery.type,
+                session=delivery.session_id,
+                hook=delivery.hook,
+            )
 
     async def _failed(self, delivery: Row[Any], failure: Exception) -> None:
         error_id = secrets.token_hex(4)
@@ -253,16 +298,19 @@ class Dispatcher:
                 ).scalar_one()
             )
             wait_s = min(_FIRST_RETRY_S * 2 ** (attempts - 1), _LONGEST_RETRY_S)
+            parked = attempts >= PARKED_AFTER
             await connection.execute(
                 update(deliveries)
                 .where(_is(delivery))
                 .values(
-                    state="parked" if attempts >= PARKED_AFTER else "pending",
+                    state="parked" if parked else "pending",
                     attempts=attempts,
                     due_at=self._clock.now() + timedelta(seconds=wait_s),
                     error_id=error_id,
                 )
             )
+        outcome = "parked" if parked else "failed"
+        self.tries.labels(hook=delivery.hook, outcome=outcome).inc()
         log.error(
             "delivery.failed",
             error_id=error_id,
@@ -280,18 +328,6 @@ def _is(delivery: Row[Any]) -> ColumnElement[bool]:
         deliveries.c.hook == delivery.hook,
         deliveries.c.state == "pending",
     )
-
-
-def _tell_delivered(delivery: Row[Any], ours: bool) -> None:
-    """ours: False when another process had done it already."""
-    if ours:
-        log.info(
-            "event.delivered",
-            event_id=delivery.id,
-            event_type=delivery.type,
-            session=delivery.session_id,
-            hook=delivery.hook,
-        )
 
 
 def _recorded(row: Row[Any]) -> Recorded[Event]:

@@ -10,6 +10,7 @@ SessionUnknown, and StorageFailed; then nothing has changed.
 
 import asyncio
 import secrets
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -17,6 +18,7 @@ from types import MappingProxyType
 from typing import Final
 
 import structlog
+from prometheus_client.registry import Collector
 
 from rooms import lifecycle, outbox, store
 from rooms.attendance import Attendance, Interval, Kind
@@ -26,6 +28,7 @@ from rooms.events import SessionScheduled
 from rooms.failpoints import failpoint
 from rooms.hooks import Hooks
 from rooms.lifecycle import OVERTIME
+from rooms.measures import Command, Measures
 from rooms.ports import Audience, Clock, MediaPlane, Notary
 from rooms.session import (
     LINKS_OUTLIVE_SESSION,
@@ -41,7 +44,7 @@ from rooms.session import (
     Session,
 )
 from rooms.snapshot import RoomState, room_state
-from rooms.vocabulary import Media, ParticipantId, Quality, Role, SessionId, UserId
+from rooms.vocabulary import Media, ParticipantId, Quality, Role, SessionId, Status, UserId
 
 log = structlog.get_logger(__name__)
 
@@ -112,6 +115,12 @@ class SessionService:
         self._committed = committed
         self._rooms: dict[SessionId, _Room] = {}
         self._news: set[asyncio.Task[None]] = set()
+        self._measures = Measures(self._statuses)
+
+    @property
+    def metrics(self) -> Sequence[Collector]:
+        """What its sessions did, and how many there are."""
+        return self._measures.metrics
 
     # Sessions
 
@@ -191,20 +200,24 @@ class SessionService:
             change, seat = lifecycle.join(now_is, participant, self._clock.now())
             return change
 
-        change = await self._command(session, decide)
+        change = await self._command("join", session, decide)
         return Joined(seat, change.session, room_state(change.session))
 
     async def admit(self, seat: Seat, participant: ParticipantId) -> None:
         """Let a waiting client in."""
-        await self._command(seat.session, lambda now_is: lifecycle.admit(now_is, seat, participant))
+        await self._command(
+            "admit", seat.session, lambda now_is: lifecycle.admit(now_is, seat, participant)
+        )
 
     def stop_waiting(self, session: SessionId, participant: ParticipantId) -> None:
         """One who waited is gone."""
-        self._hear(session, lambda now_is: lifecycle.stop_waiting(now_is, participant))
+        self._hear(
+            "stop_waiting", session, lambda now_is: lifecycle.stop_waiting(now_is, participant)
+        )
 
     async def leave(self, seat: Seat) -> None:
         """Let a participant go; its media is closed on return."""
-        await self._command(seat.session, lambda now_is: lifecycle.leave(now_is, seat))
+        await self._command("leave", seat.session, lambda now_is: lifecycle.leave(now_is, seat))
 
     def lose_socket(self, seat: Seat, heard_s: float) -> None:
         """The seat's socket is gone, last heard so long ago; `expire` removes who stays away."""
@@ -219,7 +232,7 @@ class SessionService:
             room.attendance.seen(seat.participant, "socket", now - timedelta(seconds=heard_s))
             return change
 
-        self._hear(seat.session, decide)
+        self._hear("lose_socket", seat.session, decide)
 
     async def set_state(
         self,
@@ -232,6 +245,7 @@ class SessionService:
     ) -> int:
         """Switch what is given, enforced by the media plane on return. The room's version."""
         change = await self._command(
+            "set_state",
             seat.session,
             lambda now_is: lifecycle.set_state(
                 now_is,
@@ -251,6 +265,7 @@ class SessionService:
         """End the session; again gives the same answer and does nothing."""
         room = await self._room(seat.session)
         return await self._end(
+            "end",
             room,
             lambda now_is: lifecycle.end(now_is, seat, self._clock.now(), room.overlap_s),
         )
@@ -259,6 +274,7 @@ class SessionService:
         """End the session from outside; again gives the same answer and does nothing."""
         room = await self._room(session)
         return await self._end(
+            "end_by_admin",
             room,
             lambda now_is: lifecycle.end_by_admin(now_is, self._clock.now(), room.overlap_s),
         )
@@ -266,12 +282,14 @@ class SessionService:
     async def confirm(self, session: SessionId, user: UserId) -> Session:
         """The therapist says that a session that timed out took place; again does nothing."""
         change = await self._command(
-            session, lambda now_is: lifecycle.confirm(now_is, user, self._clock.now())
+            "confirm",
+            session,
+            lambda now_is: lifecycle.confirm(now_is, user, self._clock.now()),
         )
         return change.session
 
-    async def _end(self, room: _Room, decide: Decision) -> Ended:
-        change = await self._run(room, decide)
+    async def _end(self, command: Command, room: _Room, decide: Decision) -> Ended:
+        change = await self._run(command, room, decide)
         assert change.session.ended is not None
         return change.session.ended
 
@@ -280,6 +298,7 @@ class SessionService:
     def media_changed(self, session: SessionId, participant: ParticipantId, media: Media) -> None:
         """What became of a participant's connection."""
         self._hear(
+            "media_changed",
             session,
             lambda now_is: lifecycle.media_changed(now_is, participant, media, self._clock.now()),
         )
@@ -289,6 +308,7 @@ class SessionService:
     ) -> None:
         """How good a connection is."""
         self._hear(
+            "quality_changed",
             session,
             lambda now_is: lifecycle.quality_changed(
                 now_is, participant, quality, self._clock.now()
@@ -297,7 +317,9 @@ class SessionService:
 
     def speaker_changed(self, session: SessionId, speaker: ParticipantId | None) -> None:
         """Whom the media plane hears."""
-        self._hear(session, lambda now_is: lifecycle.speaker_changed(now_is, speaker))
+        self._hear(
+            "speaker_changed", session, lambda now_is: lifecycle.speaker_changed(now_is, speaker)
+        )
 
     # What time brings about
 
@@ -353,7 +375,7 @@ class SessionService:
             return lifecycle.expire(now_is, now, self._overtime, overlap_s)
 
         try:
-            await self._run(room, decide)
+            await self._run("expire", room, decide)
         except StorageFailed as failure:  # it is tried again
             log.error("expiry.failed", session=room.session.id, reason=failure.reason)
 
@@ -377,47 +399,49 @@ class SessionService:
 
     # One command
 
-    def _hear(self, session: SessionId, decide: Decision) -> None:
+    def _hear(self, command: Command, session: SessionId, decide: Decision) -> None:
         """Work in news, in its order, if the session is in use."""
         room = self._rooms.get(session)
         if room is None:
             return
-        task = asyncio.get_running_loop().create_task(self._work_in(room, decide))
+        task = asyncio.get_running_loop().create_task(self._work_in(command, room, decide))
         self._news.add(task)
         task.add_done_callback(self._news.discard)
 
-    async def _work_in(self, room: _Room, decide: Decision) -> None:
+    async def _work_in(self, command: Command, room: _Room, decide: Decision) -> None:
         try:
-            await self._run(room, decide)
+            await self._run(command, room, decide)
         except RoomsError:
             pass  # it came too late: replaced, left or over
         except Exception as failure:
             log.error("news.failed", error_id=secrets.token_hex(4), exc_info=failure)
 
-    async def _command(self, session: SessionId, decide: Decision) -> Change:
-        return await self._run(await self._room(session), decide)
+    async def _command(self, command: Command, session: SessionId, decide: Decision) -> Change:
+        return await self._run(command, await self._room(session), decide)
 
-    async def _run(self, room: _Room, decide: Decision) -> Change:
+    async def _run(self, command: Command, room: _Room, decide: Decision) -> Change:
         """Work a command out, store it where it is to be stored, and carry it out."""
-        async with room.lane:
-            room.used_at = self._clock.monotonic()
-            self._look(room)
-            for _ in range(_CONFLICTS_MAX):
-                change = decide(room.session)
-                if change.session.incarnation == room.session.incarnation:
-                    break
-                try:
-                    await self._store(room, change)
-                    break
-                except store.Conflict:
-                    await self._reload(room)
-            else:
-                raise StorageFailed("others kept changing the session")
-            self._carry_out(room, change)
-            return change
+        with self._measures.counted(command):
+            async with room.lane:
+                room.used_at = self._clock.monotonic()
+                self._look(room)
+                for _ in range(_CONFLICTS_MAX):
+                    change = decide(room.session)
+                    if change.session.incarnation == room.session.incarnation:
+                        break
+                    try:
+                        await self._store(room, change)
+                        break
+                    except store.Conflict:
+                        await self._reload(room)
+                else:
+                    raise StorageFailed("others kept changing the session")
+                self._carry_out(room, change)
+                return change
 
     async def _store(self, room: _Room, change: Change) -> None:
-        ending = change.session.ended is not None and room.session.ended is None
+        ended = change.session.ended if room.session.ended is None else None
+        ending = ended is not None
         if ending:
             failpoint("end.before_transaction")
         stays = unsaved = room.attendance.take_unsaved()
@@ -438,8 +462,9 @@ class SessionService:
         except BaseException:
             room.attendance.put_back(unsaved)
             raise
-        if ending:
+        if ended is not None:
             failpoint("end.committed")
+            self._measures.ended(ended)
         self._committed()
 
     async def _reload(self, room: _Room) -> None:
@@ -494,6 +519,9 @@ class SessionService:
             )
         room.used_at = self._clock.monotonic()
         return room
+
+    def _statuses(self) -> Mapping[Status, int]:
+        return Counter(room.session.status for room in self._rooms.values())
 
     def _in_use(self, session: SessionId) -> _Room:
         room = self._rooms.get(session)

@@ -11,6 +11,7 @@ import structlog
 from aiohttp import web
 
 from rooms.db.engine import StorageFailed
+from rooms.errors import RoleForbidden
 from rooms.people.accounts import User
 from rooms.people.secret import sha256_of
 from rooms.people.service import People
@@ -94,6 +95,13 @@ class Accounts:
             check_origin(request, self.origins)
         found = await self.people.signed_in(request.cookies.get(COOKIE))
         return SignedIn(found.user, found.id)
+
+    async def signed_in_admin(self, request: web.Request) -> SignedIn:
+        """The same, of an admin. Raises RoleForbidden, too."""
+        who = await self.signed_in(request)
+        if who.role != "admin":
+            raise RoleForbidden(who.role)
+        return who
 
     async def sign_in(self, request: web.Request) -> web.Response:
         """The right password for a cookie."""

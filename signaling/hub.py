@@ -69,10 +69,12 @@ class Hub:
         self._services.members.connect(connection)
 
     async def answer(self, link: Link, name: str | None, args: tuple[object, ...]) -> object:
-        """The ack of one event, counted by its outcome."""
-        ack = await self._ack(link, name, args)
-        outcome = "ok" if ack["ok"] else ack["error"]["code"]
+        """The ack of one event, counted by its outcome and timed."""
         known = "unknown" if name not in self._events else name
+        began_s = self._services.clock.monotonic()
+        ack = await self._ack(link, name, args)
+        self._metrics.acks.labels(event=known).observe(self._services.clock.monotonic() - began_s)
+        outcome = "ok" if ack["ok"] else ack["error"]["code"]
         self._metrics.events.labels(event=known, outcome=outcome).inc()
         return ack
 

@@ -432,6 +432,75 @@ class MailboxSaid(_Said):
     mails: tuple[MailSaid, ...]
 
 
+class LineSaid(_Said):
+    """`media.census.Line`: one participant's connection."""
+
+    participant: str
+    connection: Literal["none", "connecting", "connected", "lost"]
+    quality: Literal["good", "fair", "poor"] | None
+    bytes_in: int
+    bytes_out: int
+    received: int
+    lost: int
+    loss_down: float | None
+    round_trip_ms: float | None
+
+
+class WatchedRoomSaid(_Said):
+    """One room and the connections in it."""
+
+    session_id: str
+    lines: tuple[LineSaid, ...]
+
+
+class LagSaid(_Said):
+    """`signaling.lag.Lag`."""
+
+    p50_s: float
+    p99_s: float
+    max_s: float
+
+
+class RelaySaid(_Said):
+    """One relay thread: its totals."""
+
+    packets_in: int
+    bytes_in: int
+    packets_out: int
+    bytes_out: int
+    dropped_receive_buffer: int
+    dropped_send: int
+
+
+class ParkedSaid(_Said):
+    """How many deliveries to a hook were given up."""
+
+    hook: str
+    number: int
+
+
+class OutboxSaid(_Said):
+    """What is not delivered."""
+
+    pending: int
+    oldest_s: float | None
+    parked: tuple[ParkedSaid, ...]
+
+
+class OperationsSaid(_Said):
+    """The answer to `GET /api/operations`."""
+
+    clock_s: float
+    sockets: int
+    rooms: int
+    participants: int
+    qualities: dict[Literal["good", "fair", "poor", "unknown"], int]
+    worst_rooms: tuple[WatchedRoomSaid, ...]
+    loop_lag: LagSaid
+    relays: tuple[RelaySaid, ...]
+    outbox: OutboxSaid | None
+
+
 class SyncedSaid(_Said):
     """The answer to `room:sync`."""
 

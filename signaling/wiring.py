@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -13,6 +13,7 @@ import structlog
 from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from media.census import Census, Line
 from rooms import audit
 from rooms.clock import SystemClock
 from rooms.db.engine import Database, StorageFailed
@@ -38,8 +39,9 @@ from signaling.lag import LagMeter
 from signaling.load_test import LoadTest
 from signaling.mailbox import MailboxApi
 from signaling.members import Members
-from signaling.metrics import Metrics
+from signaling.metrics import EventLoopLag, MediaCensus, Metrics, RelayTotals
 from signaling.my_sessions import MySessions
+from signaling.operations import Operations
 from signaling.pages import add_pages
 from signaling.receipt_key import read_or_make_receipt_key
 from signaling.secret import read_or_make_secret
@@ -68,6 +70,8 @@ class Sfu(MediaPlane, Negotiator, Protocol):
     @property
     def running(self) -> bool: ...
     def stats(self) -> dict[str, int]: ...
+    def census(self) -> Census: ...
+    def lines(self, rooms_at_most: int) -> Mapping[str, Sequence[Line]]: ...
     async def close(self) -> None: ...
 
 
@@ -155,7 +159,7 @@ class Plumm:
         except OSError:
             await database.close()
             raise
-        metrics.watch_relay(sfu.stats)
+        metrics.watch(RelayTotals(sfu.stats), MediaCensus(sfu.census))
         hooks = Hooks()
         dispatcher = Dispatcher(database, hooks, clock)
         notary = Notary(_receipt_key(settings))
@@ -178,6 +182,8 @@ class Plumm:
             overtime=timedelta(minutes=settings.overtime_minutes),
             committed=dispatcher.wake,
         )
+        metrics.watch(*database.metrics, *rooms.metrics, dispatcher.tries)
+        metrics.watch_outbox(dispatcher.backlog, clock)
         accounts = Accounts(
             people=people,
             clock=clock,
@@ -218,6 +224,15 @@ class Plumm:
         add_pages(app, mail=settings.shows_mail)
         lag = LagMeter(clock)
         lag.start()
+        metrics.watch(EventLoopLag(lag.lag))
+        Operations(
+            accounts=accounts,
+            clock=clock,
+            media=sfu,
+            lag=lag.lag,
+            backlog=dispatcher.backlog,
+            sockets=lambda: int(metrics.value("plumm_signaling_sockets")),
+        ).attach(app)
         stopping = asyncio.Event()
         tasks = [
             asyncio.create_task(work)

@@ -5,16 +5,18 @@ rather than spin in its busy handler. Owned by the event loop.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Final, Self
 
+from prometheus_client.registry import Collector
 from sqlalchemy import Connection, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from rooms.db.measures import Measures
 from rooms.errors import RoomsError
 
 _BUSY_MS: Final = 5000
@@ -43,6 +45,7 @@ class Database:
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
+        self._measures = Measures(engine.sync_engine)
         self._one_writer = asyncio.Lock() if engine.dialect.name == "sqlite" else nullcontext()
 
     @classmethod
@@ -66,15 +69,16 @@ class Database:
 
         Raises StorageFailed when the database fails; then nothing of it was stored.
         """
-        async with self._one_writer:
-            with _failures():
-                async with self._engine.begin() as connection:
-                    yield connection
+        with self._measures.transaction():
+            async with self._one_writer:
+                with self._failures():
+                    async with self._engine.begin() as connection:
+                        yield connection
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
         """A transaction that only reads, and waits for no writer. Raises StorageFailed."""
-        with _failures():
+        with self._failures():
             async with self._engine.connect() as connection:
                 await connection.execution_options(plumm_reading=True)
                 async with connection.begin():
@@ -92,14 +96,19 @@ class Database:
         """Close every connection."""
         await self._engine.dispose()
 
+    @property
+    def metrics(self) -> Sequence[Collector]:
+        """What it costs."""
+        return self._measures.metrics
 
-@contextmanager
-def _failures() -> Iterator[None]:
-    """The database's own errors as StorageFailed."""
-    try:
-        yield
-    except (SQLAlchemyError, OSError) as error:
-        raise StorageFailed(reason_of(error)) from error
+    @contextmanager
+    def _failures(self) -> Iterator[None]:
+        """The database's own errors as StorageFailed."""
+        try:
+            yield
+        except (SQLAlchemyError, OSError) as error:
+            self._measures.failed()
+            raise StorageFailed(reason_of(error)) from error
 
 
 def sqlite_url(path: Path) -> str:

@@ -113,7 +113,7 @@ async def _live(life: Life, told: Connection) -> None:
 
     async def delivered() -> bool:
         async with database.reading() as connection:
-            return (await outbox.depth(connection))["pending"] == 0
+            return (await outbox.backlog(connection)).pending == 0
 
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(dispatcher.run())

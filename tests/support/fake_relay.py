@@ -16,6 +16,8 @@ class FakePeer:
     selected: Address | None = None
     keys: tuple[str, bytes, bytes] | None = None
     packets_in: int = 0
+    bytes_in: int = 0
+    bytes_out: int = 0
     round_trip_us: int = -1
     downlink: Downlink = field(default_factory=lambda: Downlink(*[0] * len(Downlink._fields)))
     probes: list[tuple[int, int]] = field(default_factory=list)
@@ -185,7 +187,12 @@ class FakeRelay:
 
     def peer_stats(self, peer: int) -> dict[str, int]:
         held = self.peers[peer]
-        return {"packets_in": held.packets_in, "round_trip_us": held.round_trip_us}
+        return {
+            "packets_in": held.packets_in,
+            "bytes_in": held.bytes_in,
+            "bytes_out": held.bytes_out,
+            "round_trip_us": held.round_trip_us,
+        }
 
     def track_stats(self, track: int) -> dict[str, int]:
         held = self.tracks[track]

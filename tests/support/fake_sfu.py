@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Self
 
+from media.census import Census, Connection, Line
 from media.errors import BadOffer, ConnectionClosed, StaleOffer
 from rooms.ports import Clock
 from rooms.vocabulary import Media, Quality
@@ -168,7 +170,23 @@ class FakeSfu:
         self.calls.append(("close_session", session))
 
     def stats(self) -> dict[str, int]:
-        return {"packets_out": 0}
+        counted = ("packets_in", "bytes_in", "packets_out", "bytes_out")
+        return dict.fromkeys((*counted, "dropped_receive_buffer", "dropped_send"), 0)
+
+    def census(self) -> Census:
+        connected = len(self._connected)
+        states: dict[Connection, int] = {
+            "connected": connected,
+            "none": len(self._members) - connected,
+        }
+        return Census(len({s for s, _ in self._members}), 0, 0, 0, states, {})
+
+    def lines(self, rooms_at_most: int) -> dict[str, list[Line]]:
+        rooms: dict[str, list[Line]] = {}
+        for session, participant in self._members:
+            line = Line(participant, "none", None, 0, 0, 0, 0, None, None)
+            rooms.setdefault(session, []).append(line)
+        return dict(islice(rooms.items(), rooms_at_most))
 
     @property
     def running(self) -> bool:

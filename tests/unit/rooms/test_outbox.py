@@ -13,7 +13,7 @@ from rooms.db.migrate import migrate
 from rooms.db.schema import deliveries, events
 from rooms.events import CATALOGUE, Event, Recorded, UserAdded, UserSignedIn, from_json, to_json
 from rooms.hooks import Hooks
-from rooms.outbox import PARKED_AFTER, Dispatcher
+from rooms.outbox import PARKED_AFTER, Backlog, Dispatcher
 from rooms.vocabulary import EventId, UserId
 from tests.support.effects import effects, stores
 from tests.support.eventually import eventually
@@ -190,7 +190,7 @@ async def test_a_parked_delivery_is_shown_and_retried_by_request(
         clock.advance(3600)
     async with database.reading() as connection:
         (parked,) = await outbox.parked(connection)
-        assert await outbox.depth(connection) == {"pending": 0, "parked": 1}
+        assert await outbox.backlog(connection) == Backlog(0, {"late": 1}, None)
     assert (parked.event_id, parked.type, parked.hook) == (event_id, "user.added", "late")
     assert parked.attempts == PARKED_AFTER
     assert parked.error_id

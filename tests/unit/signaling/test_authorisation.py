@@ -84,6 +84,7 @@ ROUTES: Final[Mapping[str, Mapping[State, Outcomes]]] = {
         "ended": {"G": "session.ended", "k": "token.invalid", "TCtcsa-": "token.missing"},
         "timed out": {"G": "session.ended", "k": "token.invalid", "TCtcsa-": "token.missing"},
     },
+    "GET /api/operations": always(_NO_COOKIE | {"TCtcs": "role.forbidden", "a": "ok"}),
     "POST /api/sessions": always({"k": "ok", "G": "token.invalid", "TCtcsa-": "token.missing"}),
     "POST /api/sessions/{session}/end": always(
         {

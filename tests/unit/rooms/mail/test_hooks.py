@@ -16,7 +16,7 @@ from rooms.db.schema import users
 from rooms.events import Event, PasswordResetRequested, SessionConfirmed, SessionEnded
 from rooms.mail.hooks import MailHooks
 from rooms.mail.smtp import Smtp, smtp_server
-from rooms.outbox import PARKED_AFTER, Dispatcher
+from rooms.outbox import PARKED_AFTER, Backlog, Dispatcher
 from rooms.people.accounts import User
 from rooms.people.errors import ResetExpired
 from rooms.session import Ended, Invitation, Session
@@ -209,7 +209,7 @@ async def test_a_closed_account_gets_no_mail(office: PostOffice, server: MailSer
     await office.deliver()
     assert server.received == []
     async with office.database.reading() as connection:
-        assert await outbox.depth(connection) == {"pending": 0, "parked": 0}
+        assert await outbox.backlog(connection) == Backlog(0, {}, None)
 
 
 async def test_a_server_that_refuses_is_tried_again_with_the_same_message_and_then_parked(
