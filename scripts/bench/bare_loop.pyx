@@ -9,7 +9,8 @@ without GSO or GRO, without tracks, extensions, statistics or feedback.
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uintptr_t
 from libc.stdlib cimport calloc, free
 
-from scripts.pump cimport linux, wire
+from media.relay cimport wire
+from scripts.pump cimport linux
 from scripts.pump.srtp import function_address, open_session, session_address
 
 ctypedef int (*Crypt)(void *session, void *packet, int *length) noexcept nogil

@@ -11,6 +11,8 @@ from typing import Final, Literal
 Kind = Literal["audio", "video"]
 
 PAYLOAD_TYPES: Final[Mapping[Kind, int]] = {"audio": 111, "video": 96}
+CLOCKS_KHZ: Final = {111: 48, 96: 90}
+"""Of the payload types that carry media (RFC 7587, 4.1; RFC 7741, 6.1)."""
 
 _MID: Final = "urn:ietf:params:rtp-hdrext:sdes:mid"
 _TWCC: Final = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"

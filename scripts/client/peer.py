@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from scripts.client.offer import (
+    CLOCKS_KHZ,
     PAYLOAD_TYPES,
     Answer,
     Kind,
@@ -59,6 +60,8 @@ class Peer:
         self._consent_timer: asyncio.TimerHandle | None = None
         self.answer: Answer | None = None
         self._keys: SrtpKeys | None = None
+        self.flows: dict[Kind, list[int]] = {"audio": [], "video": []}
+        """The numbers that the pump knows its streams by."""
 
     async def join(self) -> None:
         """Take the place in the room. Raises what RoomClient.connect raises."""
@@ -73,10 +76,26 @@ class Peer:
         self._keys = await self._transport.connect(self.answer)
         self._keep_consent()
 
+    async def refresh(self) -> None:
+        """A new connection for the same participant. Whoever drives the socket leaves it first.
+
+        Raises what `connect` raises.
+        """
+        self._stop_consent()
+        self._transport.close()
+        self._transport = Transport()
+        self._connection, self._seq = secrets.token_hex(8), 0
+        await self.connect()
+
+    async def rejoin(self) -> None:
+        """A new socket for the same participant. Raises what `join` raises."""
+        await self.room.close()
+        joined = await self.room.connect()
+        await self._sections_wanted(joined["sections"])
+
     async def close(self) -> None:
         """Leave without a word, as a closed tab does."""
-        if self._consent_timer is not None:
-            self._consent_timer.cancel()
+        self._stop_consent()
         self._transport.close()
         await self.room.close()
 
@@ -91,18 +110,28 @@ class Peer:
         answered = {} if self.answer is None else self.answer.sections
         return sum(section.direction == "sendonly" for section in answered.values())
 
-    def send_by(self, pump: Pump, picture: Picture = CAMERA) -> int:
-        """Hand the socket, the keys and a flow for each section to a pump; the peer's number."""
+    def send_by(self, pump: Pump, picture: Picture = CAMERA, room: str | None = None) -> int:
+        """Hand the socket, the keys and a flow for each section to a pump; the peer's number.
+
+        room: who is in the same one gets what it sends (Pump.add_peer).
+        """
         assert self.answer is not None, "connect first"
         assert self._keys is not None, "connect first"
         keys = self._keys
         number = pump.add_peer(
-            self._transport.socket, keys.profile, keys.send_key, keys.receive_key
+            self._transport.socket,
+            keys.profile,
+            keys.send_key,
+            keys.receive_key,
+            room=room,
+            twcc_id=max((section.twcc_id for section in self.answer.sections.values()), default=0),
+            clocks_khz=CLOCKS_KHZ,
         )
+        self.flows = {"audio": [], "video": []}
         for mid, section in enumerate(self._sections):
             if section.ssrc is not None:
                 agreed = self.answer.sections[str(mid)]
-                pump.add_flow(
+                flow = pump.add_flow(
                     number,
                     section.kind,
                     ssrc=section.ssrc,
@@ -113,12 +142,17 @@ class Peer:
                     burst=picture.packets if section.kind == "video" else None,
                     packet_bytes=picture.packet_bytes if section.kind == "video" else None,
                 )
+                self.flows[section.kind].append(flow)
         return number
 
     def _keep_consent(self) -> None:
         self._transport.keep_consent()
         loop = asyncio.get_running_loop()
         self._consent_timer = loop.call_later(CONSENT_PERIOD_S, self._keep_consent)
+
+    def _stop_consent(self) -> None:
+        if self._consent_timer is not None:
+            self._consent_timer.cancel()
 
     async def _sections_wanted(self, wanted: dict[str, Any]) -> None:
         if self._add_receiving(wanted):

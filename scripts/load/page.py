@@ -54,9 +54,9 @@ def _plots(outcome: Outcome) -> Iterator[str]:
     for name, values in report.waits_ms(outcome).items():
         if values:
             yield _figure(_WAITS[name], plot.shares(values), "ms", "share", 1)
-    total = report.media(outcome)
-    if total is not None and any(total.delays):
-        yield _figure("Delay of a packet, there and back", _delays(total), "ms", "share", 1)
+    if any(outcome.media.delays):
+        delays = _delays(outcome.media)
+        yield _figure("Delay of a packet, there and back", delays, "ms", "share", 1)
     if busy := report.busy_cores(outcome):
         yield _figure("The server's CPU", busy, "s", "cores")
         yield _figure("The server's memory", report.rss_mib(outcome), "s", "MiB")

@@ -45,15 +45,10 @@ def rss_mib(outcome: Outcome) -> list[tuple[float, float]]:
     return [(at, now.rss_bytes / 2**20) for at, now in outcome.usage]
 
 
-def media(outcome: Outcome) -> Figures | None:
-    """All rooms' media; None where no room went well."""
-    rooms = [room.media for room in outcome.rooms]
-    return Figures.total(rooms) if rooms else None
-
-
 def summary(outcome: Outcome) -> Json:
     """The report; a figure that was not measured is null."""
-    scenario, total = outcome.scenario, media(outcome)
+    scenario, total = outcome.scenario, outcome.media
+    delivered = total.delivered()
     return {
         "scenario": {
             "clients": "pump",
@@ -66,16 +61,11 @@ def summary(outcome: Outcome) -> Json:
         "rooms_failed": len(outcome.failures),
         "failures": dict(sorted(Counter(outcome.failures).items())),
         **{f"{name}_ms": _spread(values) for name, values in waits_ms(outcome).items()},
-        "delay_ms": None if total is None else dict(_delays(total)),
-        "delivered": None if total is None else _delivered(total, scenario.people - 1),
-        # In larger rooms the server holds pictures back: it is told nothing of the lines.
-        "loss": None if total is None or scenario.people > 2 else round(total.loss(), 6),
-        "packets": None
-        if total is None
-        else {"sent": total.sent, "received": total.received, "not_authentic": total.refused},
-        "generator": None
-        if total is None
-        else {"late_ms": round(total.slipped_us / 1000, 1), "unsent": total.unsent},
+        "delay_ms": dict(_delays(total)) if total.sent else None,
+        "delivered": None if delivered is None else round(delivered, 6),
+        "loss": round(total.missing_share(), 6) if total.received else None,
+        "packets": _packets(total) if total.sent else None,
+        "generator": _generator(total) if total.sent else None,
         "server": _server(outcome),
     }
 
@@ -97,9 +87,12 @@ def _delays(total: Figures) -> Iterator[tuple[str, float | None]]:
         yield f"p{percent}", None if delay_us is None else delay_us / 1000
 
 
-def _delivered(total: Figures, copies: int) -> float | None:
-    """The share that came of what everyone sent, a copy for each of the others."""
-    return round(total.received / (total.sent * copies), 6) if total.sent else None
+def _packets(total: Figures) -> Json:
+    return {"sent": total.sent, "received": total.received, "not_authentic": total.refused}
+
+
+def _generator(total: Figures) -> Json:
+    return {"late_ms": round(total.slipped_us / 1000, 1), "unsent": total.unsent}
 
 
 def _server(outcome: Outcome) -> Json | None:

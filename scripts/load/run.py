@@ -6,9 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
+from scripts.client.crowd import PumpCrowd
 from scripts.load.room import RoomFailed, RoomResult, run_room
 from scripts.load.scenario import Scenario
 from scripts.load.target import Target, Usage
+from scripts.pump import Figures
 
 _LOOK_S: Final = 1.0
 
@@ -23,17 +25,19 @@ class Progress:
     failed: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Outcome:
     """rooms: those that went well; failures: the reasons of the others.
 
-    usage: (seconds since the begin, what the server said), empty where it says nothing.
+    media: of all of them. usage: (seconds since the begin, what the server said), empty where it
+    says nothing.
     """
 
     scenario: Scenario
     rooms: list[RoomResult] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     usage: list[tuple[float, Usage]] = field(default_factory=list)
+    media: Figures = field(default_factory=Figures)
 
 
 async def run(
@@ -51,7 +55,7 @@ async def run(
         progress.begun += 1
         tell(progress)
         try:
-            outcome.rooms.append(await run_room(target, scenario, is_full))
+            outcome.rooms.append(await run_room(target, scenario, crowd, is_full))
             progress.over += 1
         except RoomFailed as failure:
             outcome.failures.append(failure.reason)
@@ -60,9 +64,10 @@ async def run(
 
     watching = asyncio.create_task(_watch(target, outcome.usage))
     try:
-        async with asyncio.TaskGroup() as group:
+        async with PumpCrowd(scenario.picture) as crowd, asyncio.TaskGroup() as group:
             for number in range(scenario.rooms):
                 group.create_task(one(number))
+        outcome.media = await crowd.figures()
     finally:
         watching.cancel()
         await asyncio.wait([watching])

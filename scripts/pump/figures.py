@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import Final
 
+BUCKETS: Final = 768
 # 32 buckets an octave: a percentile is at most 3 % below the true value.
-_STEPS = 32
+_STEPS: Final = 32
 
 
 def bucket_floor_us(index: int) -> int:
@@ -22,27 +24,34 @@ def bucket_floor_us(index: int) -> int:
 class Figures:
     """Totals of a pump since it was made; the difference of two is a period.
 
-    sent, unsent: packets handed to the kernel, and refused by it.
-    received, received_bytes: RTP packets that came back, all of them, and their UDP payload.
-    authenticated, refused: of those, how many libsrtp checked and took, and did not take.
+    sent, unsent: media packets handed to the kernel, and refused by it.
+    expected: of those sent, a copy for each of the others in their room.
+    received, received_bytes: media packets that came back, and their UDP payload.
+    missing: of the media sent to us, by the gaps in its numbers; sources of reports alone.
+    repeats: RTX, which is a probe, since nothing is asked for again.
+    authenticated, refused: of media, how many libsrtp checked and took, and did not take.
     rtcp, rtcp_refused: SRTCP packets; other: STUN and whatever else came.
-    keyframes: sent, the first of each flow and one for each PLI round.
+    reports: RTCP packets sent. keyframes: sent, the first of each flow and one a PLI round.
     slipped_us: how far the schedule was moved because the generator could not keep up.
     delays: histogram of µs from a packet's sending to its reading, see bucket_floor_us.
     """
 
-    sent: int
-    unsent: int
-    received: int
-    received_bytes: int
-    authenticated: int
-    refused: int
-    rtcp: int
-    rtcp_refused: int
-    other: int
-    keyframes: int
-    slipped_us: int
-    delays: Sequence[int]
+    sent: int = 0
+    unsent: int = 0
+    expected: int = 0
+    received: int = 0
+    received_bytes: int = 0
+    missing: int = 0
+    repeats: int = 0
+    authenticated: int = 0
+    refused: int = 0
+    rtcp: int = 0
+    rtcp_refused: int = 0
+    reports: int = 0
+    other: int = 0
+    keyframes: int = 0
+    slipped_us: int = 0
+    delays: Sequence[int] = (0,) * BUCKETS
 
     def since(self, earlier: "Figures") -> "Figures":
         """What happened between `earlier` and this."""
@@ -54,24 +63,22 @@ class Figures:
         delays = tuple(a - b for a, b in zip(self.delays, earlier.delays, strict=True))
         return Figures(**counts, delays=delays)
 
-    @classmethod
-    def total(cls, figures: "Sequence[Figures]") -> "Figures":
-        """Of several pumps, at least one."""
-        counts = {
-            field.name: sum(getattr(one, field.name) for one in figures)
-            for field in fields(cls)
-            if field.name != "delays"
-        }
-        delays = tuple(map(sum, zip(*(one.delays for one in figures), strict=True)))
-        return cls(**counts, delays=delays)
+    def delivered(self) -> float | None:
+        """Share of the expected packets that came; None where none was expected."""
+        return self.received / self.expected if self.expected else None
 
-    def loss(self, copies: float = 1.0) -> float:
-        """Fraction of the packets that should have come back and did not, never below 0.
+    def loss(self) -> float:
+        """Share of the expected packets that did not come, never below 0."""
+        delivered = self.delivered()
+        return 0.0 if delivered is None else max(0.0, 1.0 - delivered)
 
-        copies: how many receivers each packet sent has.
+    def missing_share(self) -> float:
+        """Share of what was sent to us that the numbers of the rest show to be missing.
+
+        What a server holds back leaves no gap, and is not in it.
         """
-        expected = self.sent * copies
-        return max(0.0, 1.0 - self.received / expected) if expected else 0.0
+        told = self.received + self.missing
+        return max(0.0, self.missing / told) if told else 0.0
 
     def delay_us(self, percentile: float) -> int | None:
         """The delay that `percentile` (0..100) of the measured packets do not pass, in µs.

@@ -50,12 +50,21 @@ cdef extern from "<sys/socket.h>" nogil:
     int MSG_WAITFORONE
     int recvmmsg(int fd, mmsghdr *messages, unsigned int count, int flags, timespec *timeout)
     int sendmmsg(int fd, mmsghdr *messages, unsigned int count, int flags)
+    ssize_t send(int fd, const void *data, size_t length, int flags)
+
+
+cdef extern from "<poll.h>" nogil:
+    struct pollfd:
+        int fd
+        short events
+        short revents
+    short POLLIN
+    int ppoll(pollfd *fds, unsigned long count, const timespec *timeout, const void *mask)
 
 
 cdef extern from "<sys/epoll.h>" nogil:
     union epoll_data_t:
-        uint32_t u32
-        uint64_t u64
+        void *ptr
 
     struct epoll_event:
         uint32_t events
@@ -66,7 +75,7 @@ cdef extern from "<sys/epoll.h>" nogil:
     int EPOLL_CTL_DEL
     int epoll_create1(int flags)
     int epoll_ctl(int epoll, int operation, int fd, epoll_event *event)
-    int epoll_pwait2(int epoll, epoll_event *events, int count, const timespec *timeout, void *mask)
+    int epoll_wait(int epoll, epoll_event *events, int count, int timeout_ms)
 
 
 cdef extern from "<unistd.h>" nogil:

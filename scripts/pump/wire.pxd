@@ -6,7 +6,8 @@ survives a relay that rewrites the header or the picture id.
 """
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
-from libc.string cimport memcpy, memset
+from libc.string cimport memcpy
+from media.relay.wire cimport put16, put32
 
 cdef enum:
     HEADER_BYTES = 12
@@ -23,22 +24,9 @@ cdef struct Stamp:
     uint64_t sent_ns
 
 
-cdef inline void put16(uint8_t *at, uint16_t value) noexcept nogil:
-    at[0] = <uint8_t>(value >> 8)
-    at[1] = <uint8_t>value
-
-
-cdef inline void put32(uint8_t *at, uint32_t value) noexcept nogil:
-    put16(at, <uint16_t>(value >> 16))
-    put16(at + 2, <uint16_t>value)
-
-
-cdef inline uint16_t get16(const uint8_t *at) noexcept nogil:
-    return <uint16_t>((at[0] << 8) | at[1])
-
-
-cdef inline uint32_t get32(const uint8_t *at) noexcept nogil:
-    return (<uint32_t>get16(at) << 16) | get16(at + 2)
+cdef inline uint32_t timestamp_at(uint64_t now_ns, uint32_t clock_khz) noexcept nogil:
+    """Every flow's clock is the monotonic one."""
+    return <uint32_t>(now_ns * clock_khz // 1_000_000)
 
 
 cdef inline int write_header(

@@ -54,12 +54,14 @@ def test_three_rooms_are_loaded_and_reported(server: Server, tmp_path: Path) -> 
     assert "http" not in html, "it opens without a network"
 
 
-def test_everyone_in_a_larger_room_gets_media_and_hears_the_end(server: Server) -> None:
-    done = load(server.url, "--rooms=1", "--people=4", "--duration=1", "--json")
+def test_everyone_in_a_larger_room_gets_all_media_and_hears_the_end(server: Server) -> None:
+    done = load(server.url, "--rooms=1", "--people=4", "--duration=12", "--bitrate=1500", "--json")
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
     assert report["first_media_ms"]["count"] == report["end_fanout_ms"]["count"] == 4
-    assert report["loss"] is None
+    assert report["loss"] < 0.02
+    # Their reports let the server's estimate rise to what three pictures take.
+    assert report["delivered"] > 0.8
 
 
 def test_a_server_with_another_key_is_not_loaded(server: Server) -> None:

@@ -7,24 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scripts.pump import Figures
-from scripts.pump.figures import bucket_floor_us
+from scripts.pump.figures import BUCKETS, bucket_floor_us
 
 
 def figures(delays: tuple[int, ...] = (), **counts: int) -> Figures:
-    names = (
-        "sent",
-        "unsent",
-        "received",
-        "received_bytes",
-        "authenticated",
-        "refused",
-        "rtcp",
-        "rtcp_refused",
-        "other",
-        "keyframes",
-        "slipped_us",
-    )
-    return Figures(**{name: counts.get(name, 0) for name in names}, delays=delays)
+    return Figures(**counts, delays=delays)
 
 
 def test_buckets_are_exact_below_64_us() -> None:
@@ -32,7 +19,7 @@ def test_buckets_are_exact_below_64_us() -> None:
 
 
 def test_buckets_never_go_back_and_are_at_most_a_thirty_second_wide() -> None:
-    floors = [bucket_floor_us(index) for index in range(768)]
+    floors = [bucket_floor_us(index) for index in range(BUCKETS)]
     for low, high in pairwise(floors):
         assert low < high <= low + max(1, low / 32)
 
@@ -57,8 +44,18 @@ def test_a_period_is_the_difference_of_two_totals() -> None:
 
 
 @pytest.mark.parametrize(
-    ("sent", "received", "copies", "loss"),
-    [(0, 0, 1, 0.0), (100, 75, 1, 0.25), (100, 150, 2, 0.25), (100, 101, 1, 0.0)],
+    ("expected", "received", "loss"),
+    [(0, 0, 0.0), (100, 75, 0.25), (200, 150, 0.25), (100, 101, 0.0)],
 )
-def test_loss_counts_every_receiver(sent: int, received: int, copies: int, loss: float) -> None:
-    assert figures(sent=sent, received=received).loss(copies) == loss
+def test_loss_is_of_what_every_receiver_should_get(
+    expected: int, received: int, loss: float
+) -> None:
+    assert figures(expected=expected, received=received).loss() == loss
+
+
+def test_what_is_held_back_leaves_no_gap_and_is_not_missing() -> None:
+    held_back = figures(expected=400, received=99, missing=1)
+    assert held_back.missing_share() == 0.01
+    assert held_back.delivered() == 99 / 400
+    assert figures().delivered() is None
+    assert figures(received=10, missing=-1).missing_share() == 0

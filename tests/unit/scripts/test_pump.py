@@ -3,6 +3,8 @@
 import math
 import os
 import socket
+import struct
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 
@@ -250,18 +252,189 @@ def test_flows_keep_their_proportion_at_any_rate(
     assert abs(sum(packet.ssrc == 7 for packet in packets) - 250) <= 3
 
 
-def test_nothing_can_be_added_while_it_runs(
-    pump: Pump, wire: tuple[socket.socket, socket.socket]
-) -> None:
-    peer = speaker(pump, wire[0])
-    pump.add_flow(peer, "audio", ssrc=7, payload_type=111)
+def test_what_runs_is_not_started_again(pump: Pump) -> None:
     pump.start()
-    with pytest.raises(RuntimeError):
-        pump.add_flow(peer, "audio", ssrc=8, payload_type=111)
     with pytest.raises(RuntimeError):
         pump.start()
     pump.stop()
-    pump.add_flow(peer, "audio", ssrc=8, payload_type=111)
+    with pytest.raises(RuntimeError):
+        pump.start(1_000)
+
+
+async def test_peers_come_and_go_while_it_runs(
+    pump: Pump, wire: tuple[socket.socket, socket.socket]
+) -> None:
+    pump.start()
+    first = pump.add_peer(wire[0], PROFILE, AWAY, BACK, room="a")
+    second = pump.add_peer(wire[1], PROFILE, BACK, AWAY, room="a")
+    flow = pump.add_flow(first, "audio", ssrc=1, payload_type=111)
+    await eventually(lambda: pump.received_by(second) >= 20)
+    pump.remove_peer(first)
+    with pytest.raises(IndexError):
+        pump.sent_on(flow)
+    with pytest.raises(IndexError):
+        pump.received_by(first)
+    sent = pump.figures().sent
+    other = pump.add_flow(second, "audio", ssrc=2, payload_type=111)
+    await eventually(lambda: pump.sent_on(other) >= 20)
+    # Nobody is left in the room to get it.
+    assert pump.figures().sent - sent == pump.sent_on(other)
+    assert pump.figures().expected == sent == pump.received_by(second)
+
+
+async def test_a_hundred_peers_share_one_thread_and_leave_in_any_order(pump: Pump) -> None:
+    with ExitStack() as stack:
+        pump.start()
+        peers = []
+        for index in range(100):
+            pair = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2)]
+            for end in pair:
+                stack.enter_context(end).bind(("127.0.0.1", 0))
+            pair[0].connect(pair[1].getsockname())
+            pair[1].connect(pair[0].getsockname())
+            for sock, keys in zip(pair, ((AWAY, BACK), (BACK, AWAY)), strict=True):
+                peer = pump.add_peer(sock, PROFILE, *keys, room=index)
+                pump.add_flow(peer, "audio", ssrc=peer, payload_type=111)
+                peers.append(peer)
+        await eventually(lambda: min(map(pump.received_by, peers)) >= 5)
+        for peer in peers[::3]:
+            pump.remove_peer(peer)
+        rest = [peer for index, peer in enumerate(peers) if index % 3]
+        with_partner = [p for p in rest if ((p - 1) ^ 1) + 1 in rest]
+        before = pump.figures().received
+        await eventually(lambda: pump.figures().received > before + 10 * len(with_partner))
+        pump.stop()
+        assert (pump.figures().refused, pump.figures().rtcp_refused) == (0, 0)
+
+
+async def test_a_paused_flow_is_silent_and_goes_on_with_a_keyframe(
+    pump: Pump, wire: tuple[socket.socket, socket.socket]
+) -> None:
+    peer = speaker(pump, wire[0])
+    flow = pump.add_flow(peer, "video", ssrc=7, payload_type=96)
+    sound = pump.add_flow(peer, "audio", ssrc=8, payload_type=111)
+    pump.start()
+    await eventually(lambda: pump.sent_on(flow) >= 12)
+    pump.pause(flow)
+    pump.pause(flow)
+    sent, heard = pump.sent_on(flow), pump.sent_on(sound)
+    await eventually(lambda: pump.sent_on(sound) >= heard + 10)
+    assert pump.sent_on(flow) == sent
+    pump.resume(flow)
+    pump.resume(flow)
+    await eventually(lambda: pump.sent_on(flow) >= sent + 12)
+    assert pump.figures().keyframes == 2
+
+
+class Server:
+    """The far end of a wire that sends media and reads what is told of it."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._socket = sock
+        self._socket.settimeout(10)
+        self._send: Session = open_session(PROFILE, BACK, "send")
+        self._receive: Session = open_session(PROFILE, AWAY, "receive")
+
+    def send(self, number: int, payload_type: int = 111, ssrc: int = 5) -> None:
+        """A packet of numbers both of its stream and transport-wide."""
+        header = struct.pack("!BBHII", 0x90, payload_type, number, 960 * number, ssrc)
+        extension = struct.pack("!HHBHx", 0xBEDE, 1, TWCC_ID << 4 | 1, number)
+        self._socket.send(self._send.protect(header + extension + bytes(40)))
+
+    def send_report(self, ntp: int) -> None:
+        report = struct.pack("!BBHIQIII", 0x80, 200, 6, 5, ntp, 0, 0, 0)
+        self._socket.send(self._send.protect_rtcp(report))
+
+    def hear(self, packet_type: int) -> bytes:
+        """The next RTCP packet of the type."""
+        while True:
+            data = self._socket.recv(2048)
+            if 192 <= data[1] <= 223:
+                at, whole = 0, self._receive.unprotect_rtcp(data)
+                while at < len(whole):
+                    end = at + 4 * (int.from_bytes(whole[at + 2 : at + 4]) + 1)
+                    if whole[at + 1] == packet_type:
+                        return whole[at:end]
+                    at = end
+
+
+def test_transport_feedback_tells_of_what_came_and_what_did_not(
+    pump: Pump, wire: tuple[socket.socket, socket.socket]
+) -> None:
+    server = Server(wire[1])
+    pump.add_peer(wire[0], PROFILE, AWAY, BACK, twcc_id=TWCC_ID)
+    # Before it starts: the numbers are together in one message.
+    for number in (*range(10, 15), *range(17, 20)):
+        server.send(number)
+    pump.start()
+    feedback = server.hear(205)
+    base, count = struct.unpack_from("!HH", feedback, 12)
+    assert (feedback[0] & 31, base, count) == (15, 10, 10)
+    # 14 one-bit symbols: 5 came, 2 did not, 3 came (draft-holmer, 3.1.4).
+    assert struct.unpack_from("!H", feedback, 20)[0] == 0b10_11111001110000
+
+
+def test_a_receiver_report_tells_the_losses_and_answers_the_last_sender_report(
+    pump: Pump, wire: tuple[socket.socket, socket.socket]
+) -> None:
+    server = Server(wire[1])
+    pump.add_peer(wire[0], PROFILE, AWAY, BACK, clocks_khz={111: 48})
+    server.send(1)
+    server.send_report(0x0102030405060708)
+    for number in (2, 3, 6):
+        server.send(number)
+    pump.start()
+    report = server.hear(201)
+    ssrc, lost, highest, _jitter, answered, delay = struct.unpack_from("!6I", report, 8)
+    assert (report[0] & 31, ssrc, highest, answered) == (1, 5, 6, 0x03040506)
+    # 2 of 6: 85 of 256, and in all.
+    assert lost == 85 << 24 | 2
+    assert 0 < delay < 5 * 65536
+    assert pump.figures().missing == 2
+    assert pump.figures().missing_share() == pytest.approx(2 / 6)
+
+
+def test_a_late_packet_fills_its_gap(pump: Pump, wire: tuple[socket.socket, socket.socket]) -> None:
+    server = Server(wire[1])
+    peer = pump.add_peer(wire[0], PROFILE, AWAY, BACK, clocks_khz={111: 48})
+    for number in (1, 2, 4, 5, 3):
+        server.send(number)
+    pump.start()
+    server.hear(201)
+    assert pump.received_by(peer) == 5
+    assert pump.figures().missing == 0
+
+
+def test_retransmissions_are_counted_apart(
+    pump: Pump, wire: tuple[socket.socket, socket.socket]
+) -> None:
+    server = Server(wire[1])
+    peer = pump.add_peer(wire[0], PROFILE, AWAY, BACK, twcc_id=TWCC_ID, clocks_khz={111: 48})
+    server.send(1)
+    server.send(2, payload_type=97, ssrc=6)
+    pump.start()
+    assert struct.unpack_from("!HH", server.hear(205), 12) == (1, 2)
+    assert (pump.received_by(peer), pump.figures().repeats) == (1, 1)
+    first = pump.first_media(peer)
+    assert first is not None
+    assert first == pytest.approx(time.monotonic(), abs=10)
+
+
+def test_a_sender_report_has_the_streams_clock_and_counts(
+    pump: Pump, wire: tuple[socket.socket, socket.socket]
+) -> None:
+    server = Server(wire[1])
+    peer = pump.add_peer(wire[0], PROFILE, AWAY, BACK, clocks_khz={111: 48})
+    pump.add_flow(peer, "audio", ssrc=9, payload_type=111)
+    pump.start()
+    ssrc, seconds, fraction, timestamp, packets, payload_bytes = struct.unpack_from(
+        "!6I", server.hear(200), 4
+    )
+    now = seconds + fraction / 2**32
+    assert ssrc == 9
+    assert abs(now * 48_000 % 2**32 - timestamp) < 48
+    assert 40 <= packets <= 60
+    assert payload_bytes == packets * (100 - 16)
 
 
 @pytest.mark.parametrize(
@@ -291,5 +464,6 @@ def test_a_flow_out_of_bounds_is_refused(
 def test_an_unknown_peer_is_refused(pump: Pump) -> None:
     with pytest.raises(IndexError):
         pump.add_flow(0, "audio", ssrc=7, payload_type=111)
-    with pytest.raises(RuntimeError):
-        pump.start()
+    for verb in (pump.remove_peer, pump.received_by, pump.first_media, pump.pause, pump.resume):
+        with pytest.raises(IndexError):
+            verb(1)
