@@ -35,7 +35,8 @@ class RoomClient:
         address = urlsplit(room_url)
         self._server = f"{address.scheme}://{address.netloc}"
         self._link_token = address.fragment
-        self._socket = socketio.AsyncClient(reconnection=False)
+        # What Ctrl+C means is not a socket's to say: it would cancel every task there is.
+        self._socket = socketio.AsyncClient(reconnection=False, handle_sigint=False)
 
     def on(self, event: str, handler: Callable[[Any], object]) -> None:
         """Call `handler(payload)`, plain or async, at each `event` from the server.

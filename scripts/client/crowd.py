@@ -4,6 +4,7 @@ A `Crowd` makes the clients of a whole run and counts their media; a `Client` is
 """
 
 import asyncio
+import time
 from typing import Final, Literal, Protocol, Self
 from urllib.parse import urlsplit
 
@@ -14,6 +15,10 @@ from signaling.client import RoomClient
 Kind = Literal["audio", "video"]
 
 _LOOK_S: Final = 0.01
+# The pump has read by then what came at the old port.
+_DRAIN_S: Final = 0.005
+# RFC 8445, 14.3.
+_CHECK_AGAIN_S: Final = 0.5
 
 
 class Client(Protocol):
@@ -55,6 +60,12 @@ class Client(Protocol):
     async def rejoin(self) -> None:
         """A new socket for the same participant, as after one that dropped; media goes on."""
 
+    async def move(self, timeout_s: float) -> float:
+        """Go on from another source port; when the first packet came there, by time.monotonic.
+
+        Raises TimeoutError.
+        """
+
     async def close(self) -> None:
         """Leave without a word, as a closed tab does. Idempotent."""
 
@@ -62,8 +73,8 @@ class Client(Protocol):
 class Crowd(Protocol):
     """Everyone of one run. Use as an async context manager around all its clients."""
 
-    def client(self, room_url: str) -> Client:
-        """Whoever the link is for; nothing happens yet."""
+    def client(self, room_url: str, picture: Picture = CAMERA) -> Client:
+        """Whoever the link is for, who sends such pictures; nothing happens yet."""
 
     async def figures(self) -> Figures:
         """All media since the begin; what this kind of client does not count is 0."""
@@ -76,12 +87,11 @@ class Crowd(Protocol):
 class PumpCrowd:
     """Native clients: one thread makes the media of all."""
 
-    def __init__(self, picture: Picture = CAMERA) -> None:
+    def __init__(self) -> None:
         self._pump = Pump()
-        self._picture = picture
 
-    def client(self, room_url: str) -> Client:
-        return PumpClient(room_url, self._pump, self._picture)
+    def client(self, room_url: str, picture: Picture = CAMERA) -> Client:
+        return PumpClient(room_url, self._pump, picture)
 
     async def figures(self) -> Figures:
         return self._pump.figures()
@@ -145,6 +155,20 @@ class PumpClient:
 
     async def rejoin(self) -> None:
         await self._peer.rejoin()
+
+    async def move(self, timeout_s: float) -> float:
+        assert self._number is not None, "send first"
+        self._peer.move()
+        await asyncio.sleep(_DRAIN_S)
+        before = self._pump.received_by(self._number)
+        async with asyncio.timeout(timeout_s):
+            while True:
+                self._peer.check()
+                check_again_at = time.monotonic() + _CHECK_AGAIN_S
+                while time.monotonic() < check_again_at:
+                    if self._pump.received_by(self._number) > before:
+                        return time.monotonic()
+                    await asyncio.sleep(_LOOK_S)
 
     async def close(self) -> None:
         self._fall_silent()

@@ -87,6 +87,14 @@ class Peer:
         self._connection, self._seq = secrets.token_hex(8), 0
         await self.connect()
 
+    def move(self) -> None:
+        """Go on from another source port; the server answers there after `check`."""
+        self._transport.move()
+
+    def check(self) -> None:
+        """An ICE check, from where we are."""
+        self._transport.keep_consent()
+
     async def rejoin(self) -> None:
         """A new socket for the same participant. Raises what `join` raises."""
         await self.room.close()

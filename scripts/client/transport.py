@@ -5,6 +5,7 @@ there is, repeated now and then to keep its consent (RFC 7675).
 """
 
 import asyncio
+import ctypes
 import secrets
 import socket
 from dataclasses import dataclass
@@ -29,6 +30,9 @@ _CHECKS: Final = 7
 # An IPv6 packet of 1,280 bytes carries this.
 _DTLS_MTU: Final = 1200
 _BUFFER_BYTES: Final = 4 << 20
+# socket.connect takes no address of this family: a sockaddr of zeros is AF_UNSPEC.
+_LIBC: Final = ctypes.CDLL(None, use_errno=True)
+_NOWHERE: Final = bytes(16)
 
 
 class ConnectionFailed(Exception):
@@ -71,6 +75,17 @@ class Transport:
     def keep_consent(self) -> None:
         """Send one check; whoever reads the socket may drop its answer."""
         self._send(bytes(self._request()))
+
+    def move(self) -> None:
+        """Go on from another source port, as behind a NAT that forgot us, on the same socket.
+
+        The server answers there after a check. Source: connect(2), on AF_UNSPEC.
+        """
+        server = self.socket.getpeername()
+        if _LIBC.connect(self.socket.fileno(), _NOWHERE, len(_NOWHERE)) < 0:
+            raise OSError(ctypes.get_errno(), "connect to nowhere")
+        # The kernel chose the port, has taken it back, and chooses another.
+        self.socket.connect(server)
 
     def close(self) -> None:
         self.socket.close()

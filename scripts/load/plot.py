@@ -1,4 +1,4 @@
-"""One line over two axes as SVG text. Pure."""
+"""Points over two axes as SVG text, joined by a line or each a dot. Pure."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -9,20 +9,36 @@ Points = Sequence[tuple[float, float]]
 
 _WIDTH: Final = 420
 _HEIGHT: Final = 220
-_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 14, 14, 40
+_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 14, 22, 40
 _TICKS: Final = 4
+# Quarters of each are short numbers.
+_ENDS: Final = (1, 1.2, 1.6, 2, 2.4, 3.2, 4, 6, 8, 10)
 # More would not be seen, and make a page of megabytes.
 _MOST_POINTS: Final = 500
 
 
-def line(points: Points, x_label: str, y_label: str, *, y_most: float | None = None) -> str:
-    """An <svg> of the points, in their order, both axes from 0; y_most: the y axis' end.
+def line(points: Points, x_label: str, y_label: str, said: str, y_most: float | None = None) -> str:
+    """An <svg> of the points, in their order, both axes from 0.
+
+    said: what it shows, for who does not see it. y_most: the y axis' end.
+    Raises ValueError for no points.
+    """
+    x_end, y_end = _ends(points, y_most)
+    places = " ".join(f"{x:.1f},{y:.1f}" for x, y in _places(thinned(points), x_end, y_end))
+    return _svg(f'<polyline points="{places}"/>', x_end, y_end, x_label, y_label, said)
+
+
+def dots(points: Points, x_label: str, y_label: str, said: str) -> str:
+    """The same, of points that have nothing between them; the highest one is always there.
 
     Raises ValueError for no points.
     """
-    x_end = nice_end(max(x for x, _ in points))
-    y_end = y_most or nice_end(max(y for _, y in points))
-    return "".join(_svg(thinned(points), x_end, y_end, x_label, y_label))
+    x_end, y_end = _ends(points, None)
+    shown = [*thinned(points), max(points, key=lambda point: point[1])]
+    marks = (
+        f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.5"/>' for x, y in _places(shown, x_end, y_end)
+    )
+    return _svg("".join(marks), x_end, y_end, x_label, y_label, said)
 
 
 def shares(values: Sequence[float]) -> list[tuple[float, float]]:
@@ -31,11 +47,11 @@ def shares(values: Sequence[float]) -> list[tuple[float, float]]:
 
 
 def nice_end(most: float) -> float:
-    """The least of 1, 2, 2.5, 5 times a power of ten that is not below `most`; 1 for 0."""
+    """The least of _ENDS times a power of ten that is not below `most`; 1 for 0."""
     if most <= 0:
         return 1.0
     power = 10.0 ** math.floor(math.log10(most))
-    return next(step * power for step in (1, 2, 2.5, 5, 10) if step * power >= most)
+    return next(step * power for step in _ENDS if step * power >= most)
 
 
 def thinned(points: Points) -> Points:
@@ -46,10 +62,33 @@ def thinned(points: Points) -> Points:
     return [points[round(i * step)] for i in range(_MOST_POINTS)]
 
 
-def _svg(points: Points, x_end: float, y_end: float, x_label: str, y_label: str) -> Iterator[str]:
+def _ends(points: Points, y_most: float | None) -> tuple[float, float]:
+    return (
+        nice_end(max(x for x, _ in points)),
+        y_most or nice_end(max(y for _, y in points)),
+    )
+
+
+def _places(points: Points, x_end: float, y_end: float) -> Iterator[tuple[float, float]]:
+    """In the drawing; what is above an axis' end is at its end."""
     inner_w, inner_h = _WIDTH - _LEFT - _RIGHT, _HEIGHT - _TOP - _BOTTOM
-    said = escape(f"{y_label} by {x_label}", quote=True)
-    yield f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{said}">'
+    for x, y in points:
+        yield _LEFT + inner_w * x / x_end, _TOP + inner_h * (1 - min(max(y, 0) / y_end, 1))
+
+
+def _svg(marks: str, x_end: float, y_end: float, x_label: str, y_label: str, said: str) -> str:
+    return "".join(
+        (
+            f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{escape(said)}">',
+            *_axes(x_end, y_end, x_label, y_label),
+            marks,
+            "</svg>",
+        )
+    )
+
+
+def _axes(x_end: float, y_end: float, x_label: str, y_label: str) -> Iterator[str]:
+    inner_w, inner_h = _WIDTH - _LEFT - _RIGHT, _HEIGHT - _TOP - _BOTTOM
     for tick in range(_TICKS + 1):
         x, y = _LEFT + inner_w * tick / _TICKS, _TOP + inner_h * (1 - tick / _TICKS)
         yield f'<path class="grid" d="M{_LEFT} {y:.1f}H{_WIDTH - _RIGHT}"/>'
@@ -59,8 +98,4 @@ def _svg(points: Points, x_end: float, y_end: float, x_label: str, y_label: str)
         yield f"{x_end * tick / _TICKS:g}</text>"
     yield f'<text x="{_LEFT + inner_w / 2:.1f}" y="{_HEIGHT - 6}" text-anchor="middle">'
     yield f"{escape(x_label)}</text>"
-    places = " ".join(
-        f"{_LEFT + inner_w * x / x_end:.1f},{_TOP + inner_h * (1 - min(y / y_end, 1)):.1f}"
-        for x, y in points
-    )
-    yield f'<polyline points="{places}"/></svg>'
+    yield f'<text class="unit" x="{_LEFT}" y="10">{escape(y_label)}</text>'

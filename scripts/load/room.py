@@ -1,122 +1,133 @@
-"""One room of a load test: everyone joins at once, sends, and hears the end.
+"""One room of a load test: a session and its people, who do what the plan says.
 
-Times are seconds on one monotonic clock.
+Whatever fails is in the record, and the room goes on: whoever failed is out, and comes back in
+place of what they were to do next.
 """
 
 import asyncio
-import time
-from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from collections.abc import Sequence
+from functools import partial
 from typing import Final
 
-from scripts.client.crowd import Client, Crowd
-from scripts.client.transport import ConnectionFailed
-from scripts.load.scenario import Scenario
-from scripts.load.target import NoTarget, Target
-from signaling.client import RefusedByServer
+from scripts.client.crowd import Crowd
+from scripts.load.person import Person
+from scripts.load.plan import THERAPIST, Action
+from scripts.load.record import Record
+from scripts.load.scenario import RoomKind
+from scripts.load.target import Target
 
-_FIRST_MEDIA_WITHIN_S: Final = 10.0
-_SECTIONS_WITHIN_S: Final = 20.0
 _END_WITHIN_S: Final = 10.0
 # What is on its way when all fall silent has come by then, but from a server out of breath.
 _QUIET_S: Final = 0.1
 
 
-@dataclass(frozen=True, slots=True)
-class RoomResult:
-    """What one whole room took, a value a participant, in seconds.
+class Room:
+    """`open`, any number of `act`, `end`; `close` always, which leaves no session open."""
 
-    joined: from the join token to SRTP keys. first_media: from the same to the first packet
-    of somebody else's. ended: from the therapist's session:end to hearing of the end.
-    """
+    def __init__(self, target: Target, crowd: Crowd, kind: RoomKind, record: Record) -> None:
+        self._target = target
+        self._crowd = crowd
+        self._kind = kind
+        self._record = record
+        self._people: Sequence[Person] = ()
+        # The session, until it is over. A task: one that is interrupted may still make one.
+        self._links: asyncio.Task[list[str]] | None = None
 
-    joined: Sequence[float]
-    first_media: Sequence[float]
-    ended: Sequence[float]
+    @property
+    def sending(self) -> int:
+        """How many people send."""
+        return sum(person.sends for person in self._people)
 
+    async def open(self) -> None:
+        """Have a session made; everybody joins at once, and sends."""
+        if await self._record.of("open", self._open()):
+            await self._fill(self._people)
+        else:
+            self._links = None
 
-class RoomFailed(Exception):
-    """A room that did not become whole, or did not stay so; `reason` is a short code."""
+    async def act(self, action: Action) -> None:
+        """Do it, or what has to come first where something failed."""
+        if not self._people:
+            await self.open()
+        elif action.kind == "end":
+            await self.end()
+            await self.close()
+            await self.open()
+        elif (person := self._people[action.person]).client is None:
+            await self._fill([person])
+        else:
+            await self._do(action, person)
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
-
-
-async def run_room(
-    target: Target, scenario: Scenario, crowd: Crowd, full: Callable[[], None]
-) -> RoomResult:
-    """Open a room, fill it, send, end it. `full` is called once everybody sends.
-
-    Raises RoomFailed.
-    """
-    try:
-        return await _run(target, scenario, crowd, full)
-    except RefusedByServer as refusal:
-        raise RoomFailed(refusal.code) from refusal
-    except NoTarget as error:
-        raise RoomFailed("another_address") from error
-    except ConnectionFailed as error:
-        raise RoomFailed("no_connection") from error
-    except TimeoutError as error:
-        raise RoomFailed("timeout") from error
-    except (OSError, ValueError) as error:
-        raise RoomFailed("server_gone") from error
-
-
-async def _run(
-    target: Target, scenario: Scenario, crowd: Crowd, full: Callable[[], None]
-) -> RoomResult:
-    people: list[Client] = []
-    async with AsyncExitStack() as stack:
-        for url in await target.open_room(scenario.people):
-            client = crowd.client(url)
-            stack.push_async_callback(client.close)
-            people.append(client)
-        ended_at = _hear_the_end(people)
-        started = time.monotonic()
-        joined = await asyncio.gather(*(_join(client) for client in people))
-        # The sound and the picture of each of the others.
-        sections = 2 * (scenario.people - 1)
-        await asyncio.gather(*(each.receives(sections, _SECTIONS_WITHIN_S) for each in people))
-        for client in people:
-            client.send()
-        full()
-        over = asyncio.create_task(asyncio.sleep(scenario.duration_s))
-        stack.callback(over.cancel)
-        first = await asyncio.gather(*(each.first_media(_FIRST_MEDIA_WITHIN_S) for each in people))
-        await over
+    async def end(self) -> None:
+        """The therapist ends the session; everyone who is in hears of it."""
+        inside = self._inside()
+        if not self._people or (therapist := self._people[THERAPIST].client) is None:
+            return
+        for person in inside:
+            person.hush()
         # Before the end: what the server then drops is not lost.
-        for client in people:
-            client.pause("audio")
-            client.pause("video")
         await asyncio.sleep(_QUIET_S)
-        asked = time.monotonic()
-        await people[0].room.request("session:end", {})
+        asked = self._record.now()
+        with self._record.failures_of("end") as attempt:
+            await therapist.room.request("session:end", {})
+        if not attempt.well:
+            return
+        self._links = None
+        await asyncio.wait([person.ended for person in inside], timeout=_END_WITHIN_S)
+        for person in inside:
+            if person.ended.done():
+                self._record.well("end", asked, person.ended.result())
+            else:
+                self._record.wrong("end", asked, "timeout")
+
+    async def close(self) -> None:
+        """Everyone is out; a session that is still open is ended, by a client made for that."""
+        for person in self._people:
+            await person.out()
+        self._people = ()
+        if self._links is not None:
+            links, self._links = self._links, None
+            await self._record.of("end", self._end_afresh(links))
+
+    async def _do(self, action: Action, person: Person) -> None:
+        match action.kind:
+            case "leave":
+                await person.leave()
+            case "refresh":
+                await person.refresh()
+            case "reconnect":
+                await person.reconnect()
+            case "move":
+                await person.move()
+            case "mute":
+                await person.toggle_microphone()
+            case "camera":
+                await person.toggle_camera()
+
+    async def _open(self) -> None:
+        self._links = asyncio.create_task(self._target.open_room(self._kind.people))
+        self._people = [
+            Person(partial(self._crowd.client, link, self._kind.picture), self._record)
+            for link in await asyncio.shield(self._links)
+        ]
+
+    async def _end_afresh(self, links: asyncio.Task[list[str]]) -> None:
         async with asyncio.timeout(_END_WITHIN_S):
-            heard = await asyncio.gather(*ended_at)
-        return RoomResult(joined, [at - started for at in first], [at - asked for at in heard])
+            client = self._crowd.client((await links)[THERAPIST], self._kind.picture)
+            try:
+                await client.join()
+                await client.room.request("session:end", {})
+            finally:
+                await client.close()
 
+    async def _fill(self, people: Sequence[Person]) -> None:
+        """They join, all at once, and send; whoever fails to is out."""
+        began = self._record.now()
+        await asyncio.gather(*(person.join() for person in people))
+        others = len(self._inside()) - 1
+        await asyncio.gather(
+            *(person.enter(others, began) for person in people if person.client is not None)
+        )
 
-async def _join(client: Client) -> float:
-    started = time.monotonic()
-    await client.join()
-    await client.connect()
-    return time.monotonic() - started
-
-
-def _hear_the_end(people: Sequence[Client]) -> list[asyncio.Future[float]]:
-    """When each hears `session:ended`."""
-
-    def listen(client: Client) -> asyncio.Future[float]:
-        heard: asyncio.Future[float] = asyncio.get_running_loop().create_future()
-
-        def hear(_ended: object) -> None:
-            if not heard.done():
-                heard.set_result(time.monotonic())
-
-        client.room.on("session:ended", hear)
-        return heard
-
-    return [listen(client) for client in people]
+    def _inside(self) -> list[Person]:
+        return [person for person in self._people if person.client is not None]

@@ -1,83 +1,115 @@
 """A whole load test: rooms begin one after the other, the server is watched meanwhile."""
 
 import asyncio
-import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Final
+from dataclasses import dataclass
+from typing import Any, Final
 
-from scripts.client.crowd import PumpCrowd
-from scripts.load.room import RoomFailed, RoomResult, run_room
+from scripts.client.crowd import Crowd
+from scripts.load.plan import plan
+from scripts.load.record import Record, Sample
+from scripts.load.room import Room
 from scripts.load.scenario import Scenario
-from scripts.load.target import Target, Usage
+from scripts.load.target import Target
 from scripts.pump import Figures
 
 _LOOK_S: Final = 1.0
 
 
-@dataclass(slots=True)
-class Progress:
-    """Rooms by what they do now: begun, of those full, of those over or failed."""
-
-    begun: int = 0
-    full: int = 0
-    over: int = 0
-    failed: int = 0
-
-
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Outcome:
-    """rooms: those that went well; failures: the reasons of the others.
-
-    media: of all of them. usage: (seconds since the begin, what the server said), empty where it
-    says nothing.
-    """
+    """What a test found. media: all of it. interrupted: before its time."""
 
     scenario: Scenario
-    rooms: list[RoomResult] = field(default_factory=list)
-    failures: list[str] = field(default_factory=list)
-    usage: list[tuple[float, Usage]] = field(default_factory=list)
-    media: Figures = field(default_factory=Figures)
+    record: Record
+    media: Figures
+    lasted_s: float
+    interrupted: bool
 
 
-async def run(
-    target: Target, scenario: Scenario, tell: Callable[[Progress], None] = lambda _: None
-) -> Outcome:
-    """Run the test; `tell` hears of each change. A room that fails does not stop the others."""
-    outcome, progress = Outcome(scenario), Progress()
+class Run:
+    """One test at a server: `await run()` once.
 
-    def is_full() -> None:
-        progress.full += 1
-        tell(progress)
+    Owned by one event loop, as is the record that it fills.
+    """
 
-    async def one(number: int) -> None:
-        await asyncio.sleep(scenario.starts_s(number))
-        progress.begun += 1
-        tell(progress)
+    def __init__(self, target: Target, scenario: Scenario, crowd: Crowd) -> None:
+        self._target = target
+        self._scenario = scenario
+        self._crowd = crowd
+        self._rooms: set[Room] = set()
+        self.record = Record()
+
+    async def run(
+        self, stop: asyncio.Event, tell: Callable[[Sample], None] = lambda _: None
+    ) -> Outcome:
+        """Until all is done, or `stop` is set: then what is open is ended. `tell` hears of each
+        second."""
+        async with self._crowd:
+            watching = asyncio.create_task(self._watch(tell))
+            playing = [
+                asyncio.create_task(self._play(place)) for place in range(self._scenario.rooms)
+            ]
+            stopping = asyncio.create_task(stop.wait())
+            over = asyncio.gather(*playing, return_exceptions=True)
+            either: set[asyncio.Future[Any]] = {over, stopping}
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            for task in (stopping, *playing):
+                task.cancel()
+            results = await over
+            watching.cancel()
+            await asyncio.wait([watching])
+            media = await self._crowd.figures()
+        for result in results:
+            if isinstance(result, Exception):
+                raise result
+        return Outcome(
+            self._scenario,
+            self.record,
+            media,
+            lasted_s=self.record.elapsed_s,
+            interrupted=stop.is_set(),
+        )
+
+    async def _play(self, place: int) -> None:
+        """One place, from its begin to its end."""
+        await asyncio.sleep(self._scenario.starts_s(place))
+        room = Room(self._target, self._crowd, self._scenario.places[place], self.record)
+        self._rooms.add(room)
         try:
-            outcome.rooms.append(await run_room(target, scenario, crowd, is_full))
-            progress.over += 1
-        except RoomFailed as failure:
-            outcome.failures.append(failure.reason)
-            progress.failed += 1
-        tell(progress)
+            await room.open()
+            began = self.record.now()
+            for action in plan(self._scenario, place):
+                await self._sleep_until(began + action.at_s)
+                self.record.late_s.append(self.record.now() - began - action.at_s)
+                await room.act(action)
+            await self._sleep_until(began + self._scenario.duration_s)
+        finally:
+            await room.end()
+            await room.close()
+            self._rooms.remove(room)
 
-    watching = asyncio.create_task(_watch(target, outcome.usage))
-    try:
-        async with PumpCrowd(scenario.picture) as crowd, asyncio.TaskGroup() as group:
-            for number in range(scenario.rooms):
-                group.create_task(one(number))
-        outcome.media = await crowd.figures()
-    finally:
-        watching.cancel()
-        await asyncio.wait([watching])
-    return outcome
+    async def _sleep_until(self, at: float) -> None:
+        await asyncio.sleep(max(0.0, at - self.record.now()))
 
-
-async def _watch(target: Target, usage: list[tuple[float, Usage]]) -> None:
-    began = time.monotonic()
-    while True:
-        # A server that is too busy to answer may do so later.
-        if (now := await target.usage()) is not None:
-            usage.append((time.monotonic() - began, now))
-        await asyncio.sleep(_LOOK_S)
+    async def _watch(self, tell: Callable[[Sample], None]) -> None:
+        before = Figures()
+        while True:
+            # A server that is too busy to answer may do so later.
+            usage = await self._target.usage()
+            figures = await self._crowd.figures()
+            since, before = figures.since(before), figures
+            p99_us = since.delay_us(99)
+            sample = Sample(
+                at_s=self.record.elapsed_s,
+                rooms=len(self._rooms),
+                people=sum(room.sending for room in self._rooms),
+                sent=since.sent,
+                received=since.received,
+                missing=since.missing,
+                p99_ms=None if p99_us is None else p99_us / 1000,
+                usage=usage,
+            )
+            self.record.samples.append(sample)
+            tell(sample)
+            await asyncio.sleep(_LOOK_S)
