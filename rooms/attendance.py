@@ -43,7 +43,8 @@ class Attendance:
         key = (participant, kind)
         before = self._open.get(key)
         if before is None:
-            # What is known to be over stays over: no sign from before counts again.
+            if any(at <= stay.until for stay in self._over if (stay.participant, stay.kind) == key):
+                return  # what is over stays over, and two stays never share a moment
             stay = Interval(participant, kind, at, at)
         elif at <= before.until:
             return

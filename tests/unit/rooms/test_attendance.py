@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -43,6 +44,17 @@ def test_one_who_left_and_comes_back_at_once_has_two_stays() -> None:
     attendance.left(MAYA)
     attendance.seen(MAYA, "media", at(2))
     assert attendance.intervals == [stay(MAYA, 0, 1), stay(MAYA, 2, 2)]
+
+
+@pytest.mark.parametrize("second", [0, 3, 5])
+def test_after_one_has_left_no_sign_from_until_then_begins_a_stay(second: int) -> None:
+    attendance = Attendance([stay(LENA, 0, 5)])
+    attendance.seen(MAYA, "media", at(0))
+    attendance.seen(MAYA, "media", at(5))
+    attendance.left(MAYA)
+    for one in (LENA, MAYA):
+        attendance.seen(one, "media", at(second))
+    assert attendance.intervals == [stay(LENA, 0, 5), stay(MAYA, 0, 5)]
 
 
 def test_a_sign_older_than_the_last_says_nothing_new() -> None:
