@@ -49,15 +49,16 @@ networks: build $(VENV)/.dev ## Measure calls over bad links, a minute each, and
 	@scripts/test_tools.sh
 	@$(BIN)/python -m tests.networks
 
-kills: build $(VENV)/.dev ## Kill a process that ends sessions COUNT=1000 times (DATABASE=sqlite or postgresql)
+kills: build $(VENV)/.dev ## Kill what ends sessions COUNT=1000 times (DATABASE=sqlite or postgresql, PROCESS=service or server)
 	@scripts/test_tools.sh
-	@$(BIN)/python -m tests.kills $(or $(COUNT),1000) $(or $(DATABASE),sqlite)
+	@$(BIN)/python -m tests.kills $(or $(COUNT),1000) $(or $(DATABASE),sqlite) $(or $(PROCESS),service)
 
 nightly: build $(VENV)/.dev ## What takes an hour: 10,000 orders of events, and kills on both databases
 	@scripts/test_tools.sh
 	@$(BIN)/python -m pytest tests/unit/rooms/test_any_order.py --hypothesis-profile=nightly --timeout 7200
 	@$(MAKE) --no-print-directory kills DATABASE=sqlite
 	@$(MAKE) --no-print-directory kills DATABASE=postgresql
+	@$(MAKE) --no-print-directory kills DATABASE=postgresql PROCESS=server COUNT=100
 
 clean: ## Remove everything that was built or installed here (not .plumm, the data)
 	@rm -rf $(VENV) build static/dist static/node_modules *.egg-info

@@ -1,5 +1,8 @@
 """Kills a process again and again while it ends sessions, and looks at what is left each time.
 
+The process is the service alone (`life`), so that a thousand take minutes; `served` kills all
+of the server.
+
 Half of the kills are at the named failpoints in turn, half at random moments between the click
 and the last hook. After each, the next life must have finished what the one before promised.
 """
@@ -15,11 +18,15 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Final
 
+from rooms.db.engine import Database
+from rooms.db.migrate import migrate
 from rooms.failpoints import FAILPOINTS
 from rooms.session import Ended
 from rooms.vocabulary import SessionId
+from tests.kills.effects import OfTestHooks
 from tests.kills.findings import Findings
 from tests.kills.life import Acked, Clicked, Done, Life, Recovered, Step, live
+from tests.support.effects import effects
 
 _STEP_WITHIN_S: Final = 30.0
 # session.ended goes to two hooks that store, and to one that sends.
@@ -30,10 +37,14 @@ _AT_RANDOM: Final = "at random"
 
 @dataclass(slots=True)
 class Report:
-    """killed: how often at each place. wrong: what should not have been."""
+    """killed: how often at each place. wrong: what should not have been.
+
+    mails_repeated: how many a mail server was handed once more, which is allowed.
+    """
 
     killed: Counter[str] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
+    mails_repeated: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +61,9 @@ def run(database: str, directory: Path, kills: int, seed: int) -> Report:
     """Kill so many processes that work on one empty database."""
     (directory / "mails").mkdir()
     report, chance = Report(), random.Random(seed)
-    findings = Findings(database, directory)
+    findings = Findings(database, directory, OfTestHooks(directory / "mails"))
     with asyncio.Runner() as runner:
-        runner.run(findings.prepare())
+        runner.run(_prepare(database))
         before: Death | None = None
         window_s = 0.0
         # The first shows how long an end takes here; the last finishes for the one before it.
@@ -79,6 +90,15 @@ def run(database: str, directory: Path, kills: int, seed: int) -> Report:
             before = death
         report.wrong += runner.run(findings.of_all())
     return report
+
+
+async def _prepare(url: str) -> None:
+    """Make the tables, and that of the test hook's effects."""
+    await migrate(url)
+    database = await Database.open(url)
+    async with database.transaction() as connection:
+        await connection.run_sync(effects.create)
+    await database.close()
 
 
 def _places(chance: random.Random) -> Iterator[str]:

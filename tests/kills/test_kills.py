@@ -10,6 +10,7 @@ from rooms.db.engine import Database
 from rooms.db.schema import attendance, deliveries, sessions
 from rooms.failpoints import FAILPOINTS
 from rooms.vocabulary import SessionId
+from tests.kills.effects import OfTestHooks
 from tests.kills.findings import Findings
 from tests.kills.kills import run
 from tests.support.effects import effects
@@ -26,7 +27,7 @@ def test_what_was_acked_is_so_and_every_hook_ran_once(database_url: str, tmp_pat
 
 async def test_what_is_lost_or_twice_is_found(database_url: str, tmp_path: Path) -> None:
     await asyncio.to_thread(run, database_url, tmp_path, 0, 1)
-    findings = Findings(database_url, tmp_path)
+    findings = Findings(database_url, tmp_path, OfTestHooks(tmp_path / "mails"))
     database = await Database.open(database_url)
     async with database.transaction() as connection:
         found = await connection.execute(select(sessions.c.id))
@@ -41,9 +42,9 @@ async def test_what_is_lost_or_twice_is_found(database_url: str, tmp_path: Path)
         await connection.execute(delete(attendance))
     (tmp_path / "mails" / "none").touch()
     assert await findings.of_all() == [
+        "22 deliveries left, not 0",
         "11 effects, not 10",
         "3 mails, not 2",
-        "22 deliveries left, not 0",
     ]
     assert await findings.of_session(session, answer) == [
         f"session {session}: the receipt is of another attendance"

@@ -107,10 +107,12 @@ class Server:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def start(self) -> None:
+    def start(self, **settings: str) -> None:
+        """settings: of this life alone, beside those of the server."""
+        environment = self._environment | settings
         with self._log_file.open("ab") as log:
             self.process = subprocess.Popen(
-                self._words("serve"), env=self._environment, stdout=log, stderr=log
+                self._words("serve"), env=environment, stdout=log, stderr=log
             )
         deadline = time.monotonic() + STARTS_WITHIN_S
         while not self._healthy():
