@@ -5,7 +5,6 @@ Arguments are turned into C values first, then the verb runs without the GIL: no
 ever held while Python is needed.
 """
 
-import array
 import os
 import resource
 import threading
@@ -14,12 +13,11 @@ from typing import NamedTuple
 from media.relay.sessions import create_session, function_addresses
 from media.relay.sockets import open_sockets
 
-from cpython cimport array
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcpy, memset
-from media.relay cimport downlinks, loop, peers, routing, state, verbs
+from libc.string cimport memset
+from media.relay cimport downlinks, figures, loop, peers, routing, state, verbs
 from media.relay.arguments cimport (
     is_video,
     pack_address,
@@ -29,9 +27,7 @@ from media.relay.arguments cimport (
     pack_ssrcs,
     unpack_address,
 )
-from media.relay.counters cimport COUNTERS
 from media.relay.history cimport history_init
-from media.relay.layers cimport flowing_layer
 from media.relay.linux cimport (
     AF_INET,
     EFD_CLOEXEC,
@@ -41,7 +37,6 @@ from media.relay.linux cimport (
     close,
     eventfd,
     getpid,
-    monotonic_us,
     read,
     sendto,
     sockaddr,
@@ -51,16 +46,13 @@ from media.relay.linux cimport (
 )
 from media.relay.locks cimport control_lock, unlock
 from media.relay.placing cimport placing_init
-from media.relay.reception cimport Reception, reception_lost
 from media.relay.ring cimport Slot, ring_oldest, ring_pop
 from media.relay.state cimport (
     FeedbackLog,
     History,
-    LAYERS_MAX,
     LAYER_ID_MAX,
     Negotiated,
     PLAYOUT_DELAY_MAX_MS,
-    Peer,
     RESEND_AT_FIRST,
     STREAMS_MAX,
     Shard,
@@ -99,57 +91,6 @@ AV1 = state.AV1
 H264 = state.H264
 OTHER_AUDIO = state.OTHER_AUDIO
 RED = state.RED
-
-# In the order of counters.pxd
-COUNTER_NAMES = (
-    "packets_in",
-    "bytes_in",
-    "packets_out",
-    "bytes_out",
-    "stun_up",
-    "dtls_up",
-    "rtp_in",
-    "rtcp_in",
-    "nacks_sent",
-    "retransmissions_received",
-    "recovered",
-    "given_up",
-    "nacks_received",
-    "retransmissions_sent",
-    "padding_only",
-    "probes_sent",
-    "dropped_protocol",
-    "dropped_stun",
-    "dropped_ufrag",
-    "dropped_stun_rate",
-    "dropped_unbound",
-    "dropped_oversize",
-    "dropped_ring_full",
-    "dropped_no_keys",
-    "dropped_authentication",
-    "dropped_replay",
-    "dropped_malformed",
-    "dropped_ssrc_limit",
-    "dropped_unknown_ssrc",
-    "dropped_other_ssrc",
-    "dropped_duplicate",
-    "dropped_muted",
-    "dropped_payload_type",
-    "dropped_waiting_keyframe",
-    "dropped_late",
-    "dropped_protect",
-    "tcp_opened",
-    "tcp_closed",
-    "dropped_tcp_limit",
-    "dropped_tcp_unproven",
-    "dropped_tcp_frame",
-    "dropped_tcp_send",
-    "dropped_send",
-    "dropped_receive_buffer",
-    "offload_refused",
-)
-assert len(COUNTER_NAMES) == COUNTERS
-
 
 class RelayError(Exception):
     """A verb that could not be done; `code` says why."""
@@ -203,9 +144,11 @@ cdef object _done(verbs.Outcome outcome):
     raise MemoryError
 
 
-cdef object _age_ms(int64_t seen_us):
-    """-1: never."""
-    return (monotonic_us() - seen_us) // 1000 if seen_us else -1
+cdef object _known(figures):
+    """What was read of a handle; None stands for one that is not known."""
+    if figures is None:
+        _done(verbs.UNKNOWN_HANDLE)
+    return figures
 
 
 def connections_limit():
@@ -654,151 +597,22 @@ cdef class Relay:
     # Figures
 
     def stats(self):
-        cdef Shard *shard = self._here()
-        cdef uint64_t counters[COUNTERS]
-        with nogil:
-            control_lock(&shard.lock)
-            memcpy(counters, shard.counters, sizeof(counters))
-            unlock(&shard.lock)
-        return {name: counters[i] for i, name in enumerate(COUNTER_NAMES)}
+        return figures.of_relay(self._here())
 
     def peer_stats(self, uint64_t peer):
-        cdef Shard *shard = self._here()
-        cdef Peer *found
-        cdef Peer copy
-        memset(&copy, 0, sizeof(copy))
-        with nogil:
-            control_lock(&shard.lock)
-            found = <Peer *>slots_get(&shard.peers, peer)
-            if found != NULL:
-                copy = found[0]
-            unlock(&shard.lock)
-        _done(verbs.DONE if found != NULL else verbs.UNKNOWN_HANDLE)
-        return {
-            "packets_in": copy.packets_in,
-            "bytes_in": copy.bytes_in,
-            "packets_out": copy.packets_out,
-            "bytes_out": copy.bytes_out,
-            "authentication_failures": copy.authentication_failures,
-            "replays": copy.replays,
-            "addresses": copy.binding_count,
-            "ssrcs": copy.stream_count,
-            "round_trip_us": copy.round_trip_us or -1,
-        }
+        return _known(figures.of_peer(self._here(), peer))
 
     def silences_ms(self, peers):
-        cdef Shard *shard = self._here()
-        # Handles on the way in, the last signs on the way out.
-        cdef array.array values = array.array("Q", peers)
-        cdef uint64_t *value = values.data.as_ulonglongs
-        cdef Peer *found = NULL
-        cdef Py_ssize_t i
-        cdef Py_ssize_t count = len(values)
-        cdef int binding
-        with nogil:
-            control_lock(&shard.lock)
-            for i in range(count):
-                found = <Peer *>slots_get(&shard.peers, value[i])
-                value[i] = 0
-                if found == NULL:
-                    continue
-                for binding in range(found.binding_count):
-                    value[i] = max(value[i], <uint64_t>found.bindings[binding].seen_us)
-            unlock(&shard.lock)
-        return [_age_ms(seen_us) for seen_us in values]
-
-    cdef object _copy_track(self, uint64_t track, Track *copy, Reception *receptions):
-        """Reading one: itself, and what is known of each layer's SSRC."""
-        cdef Shard *shard = self._here()
-        cdef Track *found
-        cdef int i
-        memset(receptions, 0, LAYERS_MAX * sizeof(Reception))
-        with nogil:
-            control_lock(&shard.lock)
-            found = <Track *>slots_get(&shard.tracks, track)
-            if found != NULL:
-                copy[0] = found[0]
-                for i in range(found.layer_count):
-                    if found.layers[i].active != NULL:
-                        receptions[i] = found.layers[i].active.reception
-            unlock(&shard.lock)
-        _done(verbs.DONE if found != NULL else verbs.UNKNOWN_HANDLE)
+        return figures.silences_ms(self._here(), peers)
 
     def track_stats(self, uint64_t track):
-        cdef Track copy
-        cdef Reception receptions[LAYERS_MAX]
-        self._copy_track(track, &copy, receptions)
-        layers = range(copy.layer_count)
-        return {
-            "packets": copy.packets,
-            "bytes": copy.bytes,
-            "lost": sum([reception_lost(&receptions[<int>i]) for i in layers]),
-            "jitter": max([receptions[<int>i].jitter_16 >> 4 for i in layers]),
-            "keyframes": sum([copy.figures[<int>i].keyframes for i in layers]),
-            "plis_sent": copy.plis_sent,
-            "nacks_sent": copy.nacks_sent,
-            "retransmissions_received": copy.retransmissions,
-            "recovered": copy.recovered,
-            "given_up": copy.given_up,
-            "age_ms": _age_ms(copy.seen_us),
-        }
+        return _known(figures.of_track(self._here(), track))
 
     def layer_stats(self, uint64_t track):
-        cdef Track copy
-        cdef Reception receptions[LAYERS_MAX]
-        cdef int i
-        self._copy_track(track, &copy, receptions)
-        return [
-            {
-                "packets": copy.figures[i].packets,
-                "bytes": copy.figures[i].bytes,
-                "age_ms": _age_ms(copy.figures[i].seen_us),
-                "keyframes": copy.figures[i].keyframes,
-            }
-            for i in range(max(copy.layer_count, copy.figure_count))
-        ]
+        return _known(figures.of_layers(self._here(), track))
 
     def audio_levels(self, tracks):
-        cdef Shard *shard = self._here()
-        # Handles on the way in, levels on the way out.
-        cdef array.array values = array.array("Q", tracks)
-        cdef uint64_t *value = values.data.as_ulonglongs
-        cdef Track *found = NULL
-        cdef Py_ssize_t i
-        cdef Py_ssize_t count = len(values)
-        with nogil:
-            control_lock(&shard.lock)
-            for i in range(count):
-                found = <Track *>slots_get(&shard.tracks, value[i])
-                if found == NULL:
-                    break
-                value[i] = 127 - found.loudness
-                found.loudness = 0
-            unlock(&shard.lock)
-        _done(verbs.DONE if count == 0 or found != NULL else verbs.UNKNOWN_HANDLE)
-        return values.tolist()
+        return _known(figures.audio_levels(self._here(), tracks))
 
     def subscription_stats(self, uint64_t subscription):
-        cdef Shard *shard = self._here()
-        cdef Subscription *found
-        cdef Subscription copy
-        cdef int layer = -1
-        memset(&copy, 0, sizeof(copy))
-        with nogil:
-            control_lock(&shard.lock)
-            found = <Subscription *>slots_get(&shard.subscriptions, subscription)
-            if found != NULL:
-                copy = found[0]
-                layer = flowing_layer(found)
-            unlock(&shard.lock)
-        _done(verbs.DONE if found != NULL else verbs.UNKNOWN_HANDLE)
-        return {
-            "packets": copy.packets,
-            "bytes": copy.payload_bytes,
-            "dropped": copy.dropped,
-            "nacks_received": copy.nacks_received,
-            "retransmissions_sent": copy.retransmissions_sent,
-            "fraction_lost": copy.fraction_lost,
-            "round_trip_us": copy.round_trip_us,
-            "layer": layer,
-        }
+        return _known(figures.of_subscription(self._here(), subscription))
