@@ -216,6 +216,12 @@ ROWS: Final = (
         {"moving_again_ms": 2_000},
     ),
     Row(
+        "another line, behind the same NAT",
+        _address(lambda call: epoch_ms(call.link.fail_over())),
+        {"moving_again_ms": 1_000, "new_connections": 0},
+        {"moving_again_ms": 2_000},
+    ),
+    Row(
         "another address, the old one gone",
         _address(lambda call: epoch_ms(call.link.move())),
         {"moving_again_ms": 1_000},

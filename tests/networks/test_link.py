@@ -127,6 +127,36 @@ def test_a_rebound_client_comes_from_another_port_and_is_lost_at_the_old_one(
     assert client_socket.recv(64) == b"back"
 
 
+def test_a_client_whose_line_fails_over_is_seen_elsewhere_and_its_connections_are_dead(
+    network: Network,
+) -> None:
+    client = network.client(1)
+    listener = network.server.call(lambda: socket.create_server((network.server.address, PORT)))
+
+    def connect() -> tuple[socket.socket, socket.socket, str]:
+        made = client.namespace.call(lambda: socket.socket(socket.AF_INET, socket.SOCK_STREAM))
+        made.settimeout(5)
+        made.connect((network.server.address, PORT))
+        accepted, source = listener.accept()
+        return made, accepted, source[0]
+
+    with listener:
+        before, accepted, seen_at = connect()
+        with before, accepted:
+            assert seen_at == client.namespace.address
+            client.fail_over()
+            before.send(b"lost")
+            with pytest.raises(ConnectionResetError):
+                before.recv(1)
+        anew, accepted, elsewhere = connect()
+        with anew, accepted:
+            assert elsewhere != seen_at
+            anew.send(b"after")
+            assert accepted.recv(64) == b"after"
+            accepted.send(b"back")
+            assert anew.recv(64) == b"back"
+
+
 def mine(owner: int) -> list[str]:
     return [name for name in namespaces() if name.startswith(f"plumm-{owner}-")]
 

@@ -7,12 +7,17 @@ import heapq
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from ipaddress import IPv4Address
 from itertools import count
 from random import Random
 from typing import Final
 
+_TCP: Final = 6
 _UDP: Final = 17
 _IPV4: Final = 4
+# Where an IPv4 header has them.
+_SOURCE: Final = 12
+_DESTINATION: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +108,11 @@ class Path:
 
 
 class Nat:
-    """Gives a client's UDP ports other numbers, and others again after a rebinding.
+    """Gives a client's UDP ports other numbers, and the client another address once it is told to.
 
-    As of a NAT whose mapping was lost: what is still sent to an old number goes nowhere. It is
-    there from the start, because to ICE a pair behind a NAT is worth less than one without.
+    Others again after a rebinding, as of a NAT whose mapping was lost: what is still sent to an old
+    number, or to an old address, goes nowhere. The numbers are there from the start, because to ICE
+    a pair behind a NAT is worth less than one without.
     """
 
     # Changes 5 bits of a port: any other number is as good.
@@ -115,13 +121,21 @@ class Nat:
     def __init__(self) -> None:
         self._mask = self._STEP
         self._open: set[int] = set()
+        self._outside: bytes | None = None
+        self._inside = b""
 
-    def rebind(self) -> None:
+    def rebind(self, outside: str | None = None) -> None:
+        """outside: the address that the client is seen at from now on, whatever its own."""
         self._mask = (self._mask + self._STEP) & 0x0FFF
         self._open.clear()
+        if outside is not None:
+            self._outside = IPv4Address(outside).packed
 
     def upward(self, packet: bytes) -> bytes:
         """An IPv4 packet from the client."""
+        if self._outside is not None:
+            self._inside = packet[_SOURCE : _SOURCE + 4]
+            packet = _readdressed(packet, _SOURCE, self._outside)
         at = _udp_header(packet)
         if at is None:
             return packet
@@ -130,7 +144,11 @@ class Nat:
         return self._renumbered(packet, at, at, port ^ self._mask)
 
     def downward(self, packet: bytes) -> bytes | None:
-        """An IPv4 packet to the client; None where nothing is mapped to its port."""
+        """An IPv4 packet to the client; None where nothing is mapped to its port or address."""
+        if self._outside is not None:
+            if packet[_DESTINATION : _DESTINATION + 4] != self._outside or not self._inside:
+                return None
+            packet = _readdressed(packet, _DESTINATION, self._inside)
         at = _udp_header(packet)
         if at is None:
             return packet
@@ -146,6 +164,27 @@ class Nat:
         # 0: not computed, as UDP over IPv4 may have it (RFC 768).
         struct.pack_into("!H", changed, udp_at + 6, 0)
         return bytes(changed)
+
+
+def _readdressed(packet: bytes, at: int, address: bytes) -> bytes:
+    """An IPv4 packet with another address at `at`, and checksums of IP and TCP that fit."""
+    changed = bytearray(packet)
+    before, changed[at : at + 4] = packet[at : at + 4], address
+    sums = [10]  # where they are
+    if packet[9] == _TCP:
+        sums.append((packet[0] & 0x0F) * 4 + 16)
+    for sum_at in sums:
+        # RFC 1624, equation 3
+        (total,) = struct.unpack_from("!H", packet, sum_at)
+        total = 0xFFFF & ~total
+        for old, new in zip(
+            struct.unpack("!HH", before), struct.unpack("!HH", address), strict=True
+        ):
+            total += (0xFFFF & ~old) + new
+        while total > 0xFFFF:
+            total = (total & 0xFFFF) + (total >> 16)
+        struct.pack_into("!H", changed, sum_at, 0xFFFF & ~total)
+    return bytes(changed)
 
 
 def _udp_header(packet: bytes) -> int | None:

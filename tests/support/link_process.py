@@ -7,7 +7,8 @@ between them, and removes everything once stdin is closed: also where a test was
 Commands and replies are JSON, one a line; `tests.support.network` is their other end:
 
     {"client": n, "up": {…Impairment…}, "down": {…}}     either direction may be left out
-    {"client": n, "rebind": true}                        the client's UDP ports get new numbers
+    {"client": n, "rebind": null}                        the client's UDP ports get new numbers
+    {"client": n, "rebind": "10.77.1.130"}               and it is seen at another address
     {"client": n, "address": "10.77.1.3", "instead_of": "10.77.1.2"}
 
 Each is answered, once it is in force:
@@ -44,7 +45,7 @@ SERVER_ADDRESS: Final = "10.77.0.1"
 
 
 def client_address(client: int, which: int = 2) -> str:
-    """client: from 1; which: 2..254, since a client may move."""
+    """client: from 1; which: 2..254, since a client may move, or be seen elsewhere."""
     return f"10.77.{client}.{which}"
 
 
@@ -119,7 +120,7 @@ class Client:
         if "down" in command:
             self.down.become(Impairment(**command["down"]), now)
         if "rebind" in command:
-            self._nat.rebind()
+            self._nat.rebind(command["rebind"])
         if "address" in command:
             # New before old, as a machine does that goes from one network to another.
             address = ("-n", self._namespace, "addr")

@@ -92,6 +92,7 @@ class Client:
         self._network = network
         self._number = number
         self._which = 2
+        self._outside = 128
         self._name = f"{network.name}-{number}"
 
     @property
@@ -118,7 +119,15 @@ class Client:
 
     def rebind(self) -> State:
         """Its UDP reaches the server from other ports, as after a NAT has forgotten it."""
-        return self._ask({"rebind": True})
+        return self._ask({"rebind": None})
+
+    def fail_over(self) -> State:
+        """Its NAT goes out by another line: the server sees another address, it notices nothing.
+
+        Connections that are there are of the old one: what they carry goes to nobody's socket.
+        """
+        self._outside += 1
+        return self._ask({"rebind": client_address(self._number, self._outside)})
 
     @property
     def state(self) -> State:

@@ -2,6 +2,7 @@
 
 import itertools
 import struct
+from ipaddress import IPv4Address
 
 import pytest
 
@@ -101,6 +102,47 @@ def test_a_client_behind_a_nat_has_another_port_and_is_reached_there_alone() -> 
         assert ports(nat.downward(udp(8081, source))) == (8081, 40_000)
         nat.rebind()
     assert all(before != after for before, after in itertools.pairwise(outside))
+
+
+def addresses(packet: bytes | None) -> tuple[str, str]:
+    assert packet is not None
+    return str(IPv4Address(packet[12:16])), str(IPv4Address(packet[16:20]))
+
+
+def test_a_client_whose_nat_fails_over_is_seen_and_reached_at_the_other_address_alone() -> None:
+    nat = Nat()
+    nat.upward(udp(40_000, 8081))
+    assert addresses(nat.upward(udp(40_000, 8081))) == ("0.0.0.1", "0.0.0.2")
+    nat.rebind("10.0.0.9")
+    reply = bytearray(udp(8081, ports(nat.upward(udp(40_000, 8081)))[0]))
+    assert addresses(nat.upward(udp(40_000, 8081))) == ("10.0.0.9", "0.0.0.2")
+    assert nat.downward(bytes(reply)) is None
+    reply[16:20] = IPv4Address("10.0.0.9").packed
+    assert addresses(nat.downward(bytes(reply))) == ("0.0.0.1", "0.0.0.1")
+
+
+def total(data: bytes) -> int:
+    """The ones' complement sum of 16-bit words (RFC 1071); 0xFFFF where its checksum fits."""
+    words: int = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    while words > 0xFFFF:
+        words = (words & 0xFFFF) + (words >> 16)
+    return words
+
+
+def test_checksums_fit_the_other_address() -> None:
+    segment = struct.pack("!HHIIBBHHH", 40_000, 80, 1, 2, 0x50, 2, 500, 0, 0)
+    header = struct.pack("!BBHHHBBHII", 0x45, 0, 40, 0, 0, 64, 6, 0, 0x0A4D0102, 0x0A4D0001)
+    for packed, at in ((header, 10), (segment, 16)):
+        pseudo = header[12:20] + struct.pack("!HH", 6, len(segment)) if packed is segment else b""
+        summed = bytearray(packed)
+        struct.pack_into("!H", summed, at, 0xFFFF & ~total(pseudo + packed))
+        header, segment = (bytes(summed), segment) if at == 10 else (header, bytes(summed))
+    nat = Nat()
+    nat.rebind("192.168.200.201")
+    seen = nat.upward(header + segment)
+    assert seen[12:16] == IPv4Address("192.168.200.201").packed
+    assert total(seen[:20]) == 0xFFFF
+    assert total(seen[12:20] + struct.pack("!HH", 6, 20) + seen[20:]) == 0xFFFF
 
 
 def test_a_nat_does_not_touch_tcp() -> None:
