@@ -1,5 +1,6 @@
 """One track from one browser to another, through the relay."""
 
+import time
 from typing import Any, Final, Literal
 
 from media.relay import Relay
@@ -9,6 +10,16 @@ from tests.unit.media.relay.rtp import Rtp
 ALICE: Final = 1000
 SLOT: Final = 2000
 SLOT_RTX: Final = 2001
+
+PATIENCE_S: Final = 5.0
+
+
+def wait_until_taken_in(relay: Relay, track: int, packets: int) -> None:
+    """That so many of a track's have come, forwarded or not."""
+    deadline = time.monotonic() + PATIENCE_S
+    while (taken := relay.track_stats(track)["packets"]) < packets:
+        assert time.monotonic() < deadline, f"{taken} of {packets} packets"
+        time.sleep(0.001)
 
 
 class Call:

@@ -18,7 +18,7 @@ from tests.unit.media.relay.browser import (
     receiver_report,
     sender_report,
 )
-from tests.unit.media.relay.call import ALICE, SLOT, Call
+from tests.unit.media.relay.call import ALICE, SLOT, Call, wait_until_taken_in
 from tests.unit.media.relay.rtp import Rtp
 
 Browsers = Callable[..., Browser]
@@ -115,20 +115,13 @@ def distance_at_switch(call: Call, browser: Browsers, *, apart_s: float, after: 
     carol.send(Rtp(AUDIO_PT, 1, 7000, 5))
     carol.send_rtcp(sender_report(5, NTP + round(apart_s * 2**32), 7000))
     carol.send(Rtp(AUDIO_PT, 2, 7000, 5))
-    wait_for_packets(call.relay, other, 2)
+    wait_until_taken_in(call.relay, other, 2)
     call.relay.set_source(call.slot, other)
     carol.send(Rtp(AUDIO_PT, 3, 7000 + after, 5))
     distance = (call.bob.receive().timestamp - before.timestamp) & 0xFFFFFFFF
     _, ntp, _ = struct.unpack_from("!IQI", call.bob.receive_rtcp_of(200), 4)
     assert ntp == NTP + round(apart_s * 2**32)
     return distance
-
-
-def wait_for_packets(relay: Relay, track: int, count: int) -> None:
-    deadline = time.monotonic() + 5
-    while relay.track_stats(track)["packets"] < count:
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
 
 
 def test_a_new_stream_of_the_same_clock_keeps_it_to_the_tick(

@@ -12,7 +12,7 @@ import pytest
 from media.relay import AV1, H264, VP8, VP9, Relay
 from tests.support.eventually import eventually
 from tests.unit.media.relay.browser import VIDEO_PT, Browser, nack, nacked
-from tests.unit.media.relay.call import ALICE, SLOT, SLOT_RTX, Call
+from tests.unit.media.relay.call import ALICE, SLOT, SLOT_RTX, Call, wait_until_taken_in
 from tests.unit.media.relay.dependency import L1T1, L1T3, L3T1_KEY, Descriptor
 from tests.unit.media.relay.rtp import Rtp, gapless
 from tests.unit.media.relay.scalable import DD, SEALED, STEP, WITH_DD, Scalable
@@ -233,7 +233,7 @@ def test_temporal_layers_go_down_at_once_and_up_where_the_stream_says_so(
     temporal(camera, range(2, 7))
     packets += [viewer.receive()]
     assert names(packets)[2:] == ["4.0.0"]
-    time.sleep(0.05)  # 5 and 6 are left out in the old extent
+    wait_until_taken_in(camera.relay, camera.track, 7)  # 5 and 6 are left out in the old extent
     camera.relay.set_layer(slot, 7, 2)
     # Without a descriptor: VP9's switching-up bit on the base layer's picture 8.
     temporal(camera, range(7, 10), up=(8,))
@@ -250,7 +250,7 @@ def test_without_a_descriptor_a_switching_picture_of_the_higher_layer_lets_it_in
     slot = camera.viewer(bob, 7, 0)
     temporal(camera, range(5))
     bob.receive_many(2)
-    time.sleep(0.05)
+    wait_until_taken_in(relay, camera.track, 5)
     relay.set_layer(slot, 7, 2)
     temporal(camera, range(5, 8), up=(6,))  # 5: T2, no switch; 6: T1, switch; 7: T2, no switch
     temporal(camera, range(8, 10), up=(9,))
