@@ -24,14 +24,15 @@ p { margin: 0; color: var(--muted); }
 .cards, .plots { display: grid; gap: 16px; margin: 0; }
 .cards { grid-template-columns: repeat(auto-fill, minmax(min(200px, 45%), 1fr)); margin-top: 24px; }
 .plots { grid-template-columns: repeat(auto-fill, minmax(min(340px, 100%), 1fr)); }
+.pairs { grid-template-columns: repeat(auto-fill, minmax(min(440px, 100%), 1fr)); }
 .cards div, figure, .scroll, details { background: var(--card); border: 1px solid var(--line);
   border-radius: 12px; margin: 0; }
 .cards div { padding: 12px 16px; }
-dt, figcaption span { color: var(--muted); font-size: 14px; }
+dt, th span, figcaption span { color: var(--muted); font-size: 14px; }
 dd { margin: 0; font-size: 20px; font-variant-numeric: tabular-nums; }
 figure { padding: 16px; }
 figcaption { margin-bottom: 8px; }
-figcaption span { display: block; }
+th span, figcaption span { display: block; }
 svg { display: block; width: 100%; font-size: 12px; }
 text { fill: var(--muted); }
 .grid { stroke: var(--line); fill: none; }
@@ -44,7 +45,8 @@ th, td { padding: 8px 16px; text-align: right; white-space: nowrap; }
 thead th { color: var(--muted); font-size: 14px; font-weight: 400; }
 thead th:first-child { text-align: left; }
 tbody tr { border-top: 1px solid var(--line); }
-tbody th { font-weight: 400; text-align: left; white-space: normal; min-width: 160px; }
+tbody th { font-weight: 400; text-align: left; white-space: normal; }
+@media (max-width: 600px) { th span { display: none; } th, td { padding: 8px; } }
 .failed { color: var(--red); font-weight: 600; }
 summary { padding: 12px 16px; cursor: pointer; }
 .scroll:focus-visible, summary:focus-visible { outline: 3px solid var(--plum);
@@ -66,7 +68,7 @@ def page(outcome: Outcome) -> str:
             f'<dl class="cards">{"".join(_cards(found))}</dl>',
             f"<h2>What was done</h2>{_table(found)}",
             *_section("Over time", _over_time(outcome)),
-            *_section("How long it took", _waits(outcome)),
+            *_section("How long it took", _waits(outcome), "plots pairs"),
             "<h2>All figures</h2><details><summary>As JSON</summary>",
             f"<pre>{escape(report.as_json(found))}</pre></details></main></body></html>\n",
         )
@@ -121,7 +123,7 @@ def _table(found: report.Json) -> str:
             *(f'<th scope="col">{head}</th>' for head in heads),
             "</tr></thead><tbody>",
             *(
-                _row(DOINGS[doing], action)
+                _row(*DOINGS[doing], action)
                 for doing, action in found["actions"].items()
                 if action["count"]
             ),
@@ -130,7 +132,7 @@ def _table(found: report.Json) -> str:
     )
 
 
-def _row(name: str, action: report.Json) -> str:
+def _row(name: str, what: str, action: report.Json) -> str:
     failures = action["failures"]
     failed = sum(failures.values())
     ms = action["ms"] or {}
@@ -140,15 +142,16 @@ def _row(name: str, action: report.Json) -> str:
     why = ", ".join(f"{code} x {count}" for code, count in failures.items()) or "none"
     mark = ' class="failed"' if failed else ""
     return (
-        f'<tr><th scope="row">{escape(name)}</th><td>{action["count"]}</td>'
+        f'<tr><th scope="row">{escape(name)}<span>{escape(what)}</span></th>'
+        f"<td>{action['count']}</td>"
         f"<td{mark}>{failed}</td>{spread}<td>{escape(why)}</td></tr>"
     )
 
 
-def _section(title: str, figures: Iterator[str]) -> Iterator[str]:
+def _section(title: str, figures: Iterator[str], style: str = "plots") -> Iterator[str]:
     """Nothing where nothing was measured."""
     if drawn := "".join(figures):
-        yield f'<h2>{escape(title)}</h2><div class="plots">{drawn}</div>'
+        yield f'<h2>{escape(title)}</h2><div class="{style}">{drawn}</div>'
 
 
 def _over_time(outcome: Outcome) -> Iterator[str]:
@@ -158,7 +161,7 @@ def _over_time(outcome: Outcome) -> Iterator[str]:
     yield _line("People who send", [(s.at_s, s.people) for s in samples], "people")
     yield _line("Packets that arrived", [(s.at_s, s.received) for s in samples], "packets a second")
     if delays := [(s.at_s, s.p99_ms) for s in samples if s.p99_ms is not None]:
-        yield _line("Delay of a packet, there and back, p99", delays, "ms")
+        yield _line("Delay of a packet, p99", delays, "ms")
     if lost := [
         (s.at_s, max(0.0, 100 * s.missing / (s.received + s.missing)))
         for s in samples
@@ -171,16 +174,16 @@ def _over_time(outcome: Outcome) -> Iterator[str]:
 
 
 def _waits(outcome: Outcome) -> Iterator[str]:
-    for doing, name in DOINGS.items():
-        yield from _wait(outcome, doing, name)
+    for doing, (name, what) in DOINGS.items():
+        yield from _wait(outcome, doing, name, what)
     if any(outcome.media.delays):
         delays = _delays(outcome.media)
         said = f"Delay of packets up to {delays[-1][0]:g} ms"
         svg = plot.line(delays, "ms", "share", said, y_most=1)
-        yield _figure("Delay of a packet, there and back", "share that was not slower", svg)
+        yield _figure("Delay of a packet", "there and back: the share that was not slower", svg)
 
 
-def _wait(outcome: Outcome, doing: Doing, name: str) -> Iterator[str]:
+def _wait(outcome: Outcome, doing: Doing, name: str, what: str) -> Iterator[str]:
     waits = report.waits_ms(outcome.record, doing)
     if not waits:
         return
@@ -190,8 +193,8 @@ def _wait(outcome: Outcome, doing: Doing, name: str) -> Iterator[str]:
         f"95 % within {report.percentile(took, 95):.0f} ms, all within {max(took):.0f} ms"
     )
     shares = plot.line(plot.shares(took), "ms", "share", said, y_most=1)
-    yield _figure(name, "share that was not slower", shares)
-    yield _figure(name, "when it began", plot.dots(waits, "s", "ms", said))
+    yield _figure(name, f"{what}: the share that was not slower", shares)
+    yield _figure(name, f"{what}: each, by its begin", plot.dots(waits, "s", "ms", said))
 
 
 def _line(title: str, points: plot.Points, unit: str) -> str:

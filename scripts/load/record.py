@@ -14,19 +14,19 @@ Doing: TypeAlias = Literal[
     "open", "join", "first_media", "leave", "refresh", "reconnect", "move", "mute", "camera", "end"
 ]
 
-DOINGS: Final[dict[Doing, str]] = {
-    "open": "A session is made",
-    "join": "Join: from the link to SRTP keys",
-    "first_media": "First media: from the link to a packet of somebody else's",
-    "leave": "Leave: to the server's word",
-    "refresh": "Refresh: from a new connection's begin to its first packet",
-    "reconnect": "Reconnect: from a dropped socket to being in by another",
-    "move": "Move: from another source port to the first packet at it",
-    "mute": "Mute or unmute: to the server's word",
-    "camera": "Camera off or on: to the server's word",
-    "end": "End: from the therapist's word to each one's hearing of it",
+DOINGS: Final[dict[Doing, tuple[str, str]]] = {
+    "open": ("Session", "from asking for one to its links"),
+    "join": ("Join", "from the link to SRTP keys"),
+    "first_media": ("First media", "from the link to a packet of somebody else's"),
+    "leave": ("Leave", "to the server's word"),
+    "refresh": ("Refresh", "from a new connection's begin to its first packet"),
+    "reconnect": ("Reconnect", "from a dropped socket to being in by another"),
+    "move": ("Move", "from another source port to the first packet at it"),
+    "mute": ("Mute, unmute", "to the server's word"),
+    "camera": ("Camera off, on", "to the server's word"),
+    "end": ("End", "from the therapist's word to each one's hearing of it"),
 }
-"""What each figure is, in the report's order."""
+"""By the report's order: the name of each, and what its time is of."""
 
 
 @dataclass(frozen=True, slots=True)

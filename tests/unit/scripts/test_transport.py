@@ -11,6 +11,7 @@ from media.dtls import Certificate, DtlsServer, SrtpKeys
 from media.ice_lite import Credentials, IceLite
 from scripts.client.offer import Answer
 from scripts.client.transport import ConnectionFailed, Transport
+from tests.support.eventually import eventually
 
 
 class LiteServer(asyncio.DatagramProtocol):
@@ -41,6 +42,11 @@ class LiteServer(asyncio.DatagramProtocol):
     def _send(self, data: bytes) -> None:
         if self._udp is not None and self._ice.selected is not None:
             self._udp.sendto(data, self._ice.selected)
+
+    @property
+    def selected(self) -> tuple[str, int] | None:
+        """Where it would send media to."""
+        return self._ice.selected
 
     async def close(self) -> None:
         await self._dtls.stop()
@@ -80,3 +86,18 @@ async def test_another_certificate_than_the_answers_is_refused() -> None:
         wrong = Answer(answer.address, answer.ufrag, answer.pwd, ":".join(["00"] * 32), {})
         with pytest.raises(ConnectionFailed, match="certificate"):
             await transport.connect(wrong)
+
+
+async def test_after_a_move_the_server_answers_at_another_port_of_the_same_socket() -> None:
+    transport = Transport()
+    async with serving(transport) as (server, answer):
+        await transport.connect(answer)
+        before, descriptor = transport.socket.getsockname(), transport.socket.fileno()
+        await eventually(lambda: server.selected == before)
+        transport.move()
+        after = transport.socket.getsockname()
+        assert after != before
+        assert transport.socket.fileno() == descriptor
+        assert transport.socket.getpeername() == answer.address
+        transport.keep_consent()
+        await eventually(lambda: server.selected == after)
