@@ -8,7 +8,7 @@ from typing import cast
 import pytest
 
 from media.dtls import Certificate, DtlsServer, SrtpKeys
-from media.ice_lite import Credentials, IceLite
+from media.ice_lite import Address, Credentials, IceLite
 from scripts.client.offer import Answer
 from scripts.client.transport import ConnectionFailed, Transport
 from tests.support.eventually import eventually
@@ -44,7 +44,7 @@ class LiteServer(asyncio.DatagramProtocol):
             self._udp.sendto(data, self._ice.selected)
 
     @property
-    def selected(self) -> tuple[str, int] | None:
+    def selected(self) -> Address | None:
         """Where it would send media to."""
         return self._ice.selected
 
