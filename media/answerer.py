@@ -27,8 +27,6 @@ _EXTENSIONS = {
         "playout_delay",
     ),
 }
-# Its frame numbers would jump when a slot's source changes.
-_NOT_DOWNLINK = ("dependency_descriptor",)
 
 # Both ways: as senders both browsers need transport-cc in audio and in video for their estimate;
 # as receivers they tell what arrived, which the relay's estimate needs.
@@ -170,13 +168,10 @@ def _accept(offered: OfferedSection, slot: Slot | None) -> _Section:
     downlink = offered.direction == "recvonly"
     slot = slot if downlink else None
     usable = (None, "sendrecv", "recvonly" if downlink else "sendonly")
-    refused = _NOT_DOWNLINK if downlink else ()
     extensions = tuple(
         replace(each, direction=each.direction and _MIRRORED[each.direction])
         for each in offered.extensions
-        if each.name in _EXTENSIONS[offered.kind]
-        and each.name not in refused
-        and each.direction in usable
+        if each.name in _EXTENSIONS[offered.kind] and each.direction in usable
     )
     # Layers without an announced SSRC are told apart by the RID in their first packets.
     layered = offered.sends and {"mid", "rid"} <= {each.name for each in extensions}

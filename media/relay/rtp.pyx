@@ -7,11 +7,12 @@ Owns no state.
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t
 from libc.string cimport memcpy, memset
-from media.relay.pictures cimport pictures_write
+from media.relay.pictures cimport pictures_describe, pictures_write
 from media.relay.scalability cimport ends_picture
 from media.relay.state cimport (
     ABS_SEND_TIME,
     AUDIO_LEVEL,
+    DEPENDENCY_DESCRIPTOR,
     MID,
     NO_EXTENSION,
     PLAYOUT_DELAY,
@@ -233,10 +234,11 @@ cdef size_t write_extensions(
 ) noexcept nogil:
     """Write the extension block, if there is anything to say; returns where the payload goes."""
     cdef const Peer *peer = subscription.peer
-    cdef Element elements[7]
+    cdef Element elements[8]
     cdef uint8_t time_field[3]
     cdef uint8_t number_field[2]
     cdef uint8_t delay_field[3]
+    cdef uint8_t description[255]
     cdef int count = 0
     cdef int i
     cdef bint wide = False
@@ -251,6 +253,12 @@ cdef size_t write_extensions(
         )
     count += add_field(&elements[count], packet, peer, AUDIO_LEVEL)
     count += add_field(&elements[count], packet, peer, VIDEO_ORIENTATION)
+    count += add_element(
+        &elements[count],
+        peer.negotiated.extension_ids[DEPENDENCY_DESCRIPTOR],
+        description,
+        pictures_describe(&subscription.pictures, description, packet),
+    )
     put24(time_field, send_time)
     count += add_element(
         &elements[count], peer.negotiated.extension_ids[ABS_SEND_TIME], time_field, 3

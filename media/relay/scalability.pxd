@@ -5,7 +5,7 @@
 # time where the stream says that nothing left out will be referred to. A picture is all the
 # packets of one timestamp.
 
-from media.relay.state cimport Extent, LAYER_ID_MAX, Packet, Subscription
+from media.relay.state cimport DEPENDENCY_DESCRIPTOR, Extent, LAYER_ID_MAX, Packet, Subscription
 
 
 cdef inline Extent wanted_extent(const Subscription *subscription) noexcept nogil:
@@ -71,4 +71,5 @@ cdef inline Packet blank(const Packet *packet) noexcept nogil:
     cdef Packet empty = packet[0]
     empty.payload_length = 0
     empty.picture_at = empty.base_at = 0
+    empty.field_length[DEPENDENCY_DESCRIPTOR] = 0
     return empty

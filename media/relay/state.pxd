@@ -193,10 +193,13 @@ cdef struct Extent:
 cdef struct Pictures:
     bint numbered
     bint base_numbered
+    bint frame_numbered
     uint16_t shift                  # out = in + shift
     uint16_t last
     uint8_t base_shift
     uint8_t base_last
+    uint16_t frame_shift            # of the dependency descriptor's frame numbers
+    uint16_t frame_last
 
 # Packets of one layer that arrived in one batch: forwarded together.
 cdef struct Run:

@@ -1,6 +1,6 @@
 """Each codec that passes through the relay, from a real Chromium to a real Chromium."""
 
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -11,7 +11,7 @@ from tests.support.server import Server
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 # Offers one video codec and its retransmissions.
-_ONLY = """
+ONLY: Final = """
 (() => {
   const prefer = RTCRtpTransceiver.prototype.setCodecPreferences;
   RTCRtpTransceiver.prototype.setCodecPreferences = function (codecs) {
@@ -43,7 +43,7 @@ async def received(room: Room) -> list[dict[str, Any]]:
 async def test_a_codec_is_seen_also_by_one_who_comes_later_and_nothing_counts_as_lost(
     server: Server, open_room: OpenRoom, codec: str
 ) -> None:
-    script = _ONLY % codec
+    script = ONLY % codec
     session = server.demo()
     publisher = await open_room(session.therapist_url, script=script)
     await publisher.join()

@@ -363,14 +363,14 @@ def test_a_paused_section_keeps_all_it_needs_to_send_again() -> None:
     assert paused == sending.replace("a=recvonly", "a=inactive")
 
 
-def test_the_dependency_descriptor_is_accepted_where_it_is_offered_upward() -> None:
+def test_the_dependency_descriptor_is_accepted_both_ways() -> None:
     assert "dependency_descriptor" not in answer(PUBLISH)[1].extensions
     sdp, plan = answer(SCALABLE)
     assert plan.extensions["dependency_descriptor"] == 12
     assert "#dependency-descriptor-rtp-header-extension" in section(sdp, "1")
     downward, plan = answer(edited(SCALABLE, ("a=sendonly", "a=recvonly")))
-    assert "dependency-descriptor" not in downward
-    assert "dependency_descriptor" not in plan.extensions
+    assert plan.extensions["dependency_descriptor"] == 12
+    assert "#dependency-descriptor-rtp-header-extension" in section(downward, "1")
 
 
 def test_the_plans_ids_are_the_offers() -> None:

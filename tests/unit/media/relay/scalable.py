@@ -35,6 +35,7 @@ class Scalable:
         self.track = relay.add_track(self.alice.peer, "video", "0", [ALICE], [ALICE + 1], nack=True)
         self.structure: Structure = L3T1_KEY
         self.sequence = 0
+        self.frame = 0
         self.kept: dict[str, Rtp] = {}
 
     def viewer(self, browser: Browser, spatial: int = 7, temporal: int = 7) -> int:
@@ -56,6 +57,7 @@ class Scalable:
     ) -> None:
         """All layers of one picture. lost: names of packets that do not arrive (yet)."""
         for spatial in range(layers):
+            self.frame += 1
             for part in range(packets):
                 first, last = part == 0, part == packets - 1
                 packet = Rtp(
@@ -93,7 +95,7 @@ class Scalable:
         independent = key and spatial == 0
         template = self.structure.id_of(spatial, temporal, key=independent)
         structure = self.structure if independent and first else None
-        return Descriptor(template, first, last, structure=structure).pack()
+        return Descriptor(template, first, last, self.frame, structure).pack()
 
     def _payload(
         self, number: int, spatial: int, temporal: int, key: bool, first: bool, last: bool, up: bool

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from media.relay import VP9, Relay
+from media.relay import AV1, VP9, Relay
 from tests.unit.media.relay.browser import CODECS, VIDEO_PT, Browser, nack
 from tests.unit.media.relay.call import ALICE, SLOT, SLOT_RTX, Call
 from tests.unit.media.relay.rtp import Rtp
+from tests.unit.media.relay.scalable import DD, WITH_DD, Scalable
 from tests.unit.media.relay.simulcast import Simulcast
 
 Browsers = Callable[..., Browser]
@@ -294,3 +295,81 @@ def test_a_payload_without_readable_numbers_is_forwarded_as_it_is(
     carol.send(Rtp(VIDEO_PT, 3, 0, CAROL, kind(6, 6)))
     seen = bob.receive_many(3 if bob.receive().payload == kind(1000, 100, key=True) else 2)
     assert seen[-2].payload == spoilt()
+
+
+# Frame numbers of the dependency descriptor
+
+
+@pytest.fixture
+def camera(relay: Relay, browser: Browsers) -> Scalable:
+    return Scalable(relay, browser, AV1, described=True)
+
+
+def frames(packets: list[Rtp]) -> list[int]:
+    return [int.from_bytes(packet.extensions[DD][1:3]) for packet in packets]
+
+
+def test_a_viewer_of_av1_gets_the_description_of_each_frame(
+    camera: Scalable, browser: Browsers
+) -> None:
+    bob = browser(codecs=camera.codecs, extensions=WITH_DD)
+    camera.viewer(bob)
+    camera.picture(1, key=True, packets=2)
+    camera.picture(2)
+    seen = {name: packet.extensions[DD] for name, packet in camera.kept.items()}
+    for packet in bob.receive_many(9):
+        assert packet.extensions[DD] == seen[packet.payload[-5:].decode()]
+
+
+def test_who_takes_no_descriptions_gets_none(camera: Scalable, browser: Browsers) -> None:
+    bob = browser(codecs=camera.codecs)
+    camera.viewer(bob)
+    camera.picture(1, key=True)
+    assert all(DD not in packet.extensions for packet in bob.receive_many(3))
+
+
+def test_layers_that_are_left_out_take_their_frame_numbers_along(
+    camera: Scalable, browser: Browsers
+) -> None:
+    """Frames say by distance what they refer to: to close the gaps would point them elsewhere."""
+    bob = browser(codecs=camera.codecs, extensions=WITH_DD)
+    camera.viewer(bob, 1)
+    for number in range(1, 4):
+        camera.picture(number, key=number == 1)
+    assert frames(bob.receive_many(6)) == [1, 2, 4, 5, 7, 8]
+
+
+@pytest.mark.parametrize("first", [7, 3000, 65534], ids=["back", "forth", "over the wrap"])
+def test_another_camera_goes_on_at_the_next_frame(
+    camera: Scalable, relay: Relay, browser: Browsers, first: int
+) -> None:
+    bob = browser(codecs=camera.codecs, extensions=WITH_DD)
+    camera.frame = 1000
+    slot = camera.viewer(bob)
+    camera.picture(1, key=True)
+    assert frames(bob.receive_many(3)) == [1001, 1002, 1003]
+    other = Scalable(relay, browser, AV1, described=True)
+    other.frame = first - 1
+    relay.set_source(slot, other.track)
+    other.picture(1, key=True)
+    other.picture(2)
+    packets = bob.receive_many(6)
+    assert frames(packets) == [1004, 1005, 1006, 1007, 1008, 1009]
+    bob.send_rtcp(nack(1, SLOT, (packets[0].sequence, 0)))
+    again = bob.receive()
+    assert again.ssrc == SLOT_RTX
+    assert again.extensions[DD] == packets[0].extensions[DD], "with its templates"
+
+
+def test_a_late_packet_that_is_left_out_describes_nothing(
+    camera: Scalable, browser: Browsers
+) -> None:
+    bob = browser(codecs=camera.codecs, extensions=WITH_DD)
+    camera.viewer(bob, 0)
+    camera.picture(1, key=True, lost=("1.1.0",))
+    camera.picture(2)
+    bob.receive_many(2)
+    camera.late("1.1.0")
+    packet = bob.receive()
+    assert not packet.payload
+    assert DD not in packet.extensions
