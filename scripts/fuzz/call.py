@@ -7,7 +7,7 @@ import struct
 from collections.abc import Sequence
 from typing import Final
 
-from media.relay import AV1, H264, OPUS, VP8, VP9, Relay
+from media.relay import AV1, H264, OPUS, RED, VP8, VP9, Relay
 from scripts.fuzz.native import Turns, parse
 from scripts.fuzz.rtp import NARROW, WIDE
 
@@ -15,11 +15,19 @@ ADDRESSES: Final = [("127.0.0.1", 4001 + number) for number in range(4)]
 ALICE, BOB, CAROL, MALLORY = ADDRESSES
 
 SOUND: Final = 111
+TWICE: Final = 63
 PICTURE: Final = 96
 REPAIRS: Final = 97
-CODECS: Final = {SOUND: (OPUS, 1), PICTURE: (VP8, 2), 98: (VP9, 3), 45: (AV1, 4), 102: (H264, 5)}
+CODECS: Final = {
+    SOUND: (OPUS, 1),
+    TWICE: (RED, 6),
+    PICTURE: (VP8, 2),
+    98: (VP9, 3),
+    45: (AV1, 4),
+    102: (H264, 5),
+}
 RTX: Final = {REPAIRS: PICTURE, 99: 98, 46: 45, 103: 102}
-# carol has other numbers, and no retransmissions.
+# carol has other numbers, no retransmissions, and takes sound once.
 CAROLS: Final = {35: (OPUS, 1), 36: (VP8, 2), 37: (VP9, 3)}
 
 ALICES_PICTURE: Final = 1000

@@ -20,15 +20,32 @@ class Descriptions:
         dependency: the extension's field, at most 255 bytes. anew: another source begins here.
         """
 
+def unwrap(payload: bytes, codecs: Mapping[int, tuple[int, int]]) -> bytes | None:
+    """What of a RED payload goes to who does not take RED; None: malformed, or not agreed on.
+
+    codecs: payload type -> (family, variant).
+    """
+
 class Subscriber:
-    """Writes packets as one subscription gets them.
+    """Writes packets as one subscription gets them, as AV1, of which most is passed on.
 
     extensions: name -> id, of the publisher's offer and the subscriber's alike.
     rtx: its payload type for retransmissions.
+    number: the transport-wide number of every packet. delay_ms: the playout delay that is told.
+    frame_shift: what is added to frame numbers.
     """
 
     def __init__(
-        self, extensions: Mapping[str, int], mid: str, ssrc: int, rtx_ssrc: int, rtx: int
+        self,
+        extensions: Mapping[str, int],
+        mid: str,
+        ssrc: int,
+        rtx_ssrc: int,
+        rtx: int,
+        *,
+        number: int,
+        delay_ms: int,
+        frame_shift: int,
     ) -> None: ...
     def write(
         self, data: bytes, *, payload_type: int, sequence: int, timestamp: int, rtx: int | None

@@ -18,11 +18,14 @@ from media.relay.linux cimport AF_INET, htonl, htons, monotonic_us, sockaddr_in
 from media.relay.loop cimport process
 from media.relay.pictures cimport pictures_note, pictures_restart, pictures_write
 from media.relay.peers cimport set_sessions
+from media.relay.red cimport red_describe, red_unwrap
 from media.relay.rtp cimport parse_rtp, unwrap_rtx, write_rtp, write_rtx
 from media.relay.state cimport (
+    AV1,
     Address,
     DEPENDENCY_DESCRIPTOR,
     EXTENSIONS,
+    History,
     Negotiated,
     OUTPUT_MAX,
     Packet,
@@ -68,7 +71,7 @@ cdef uint8_t *copy(bytes data) except NULL:
     return alone
 
 
-# STUN and codecs
+# STUN, codecs and RED
 
 def local_ufrag(bytes data):
     """As the relay reads it; None: no well-formed binding request."""
@@ -128,32 +131,76 @@ cdef class Descriptions:
             free(packet.data)
 
 
+def unwrap(bytes payload, codecs):
+    """What of a RED payload goes to who does not take RED; None: malformed, or not agreed on.
+
+    codecs: payload type -> (family, variant).
+    """
+    cdef Negotiated negotiated
+    cdef Packet packet, own
+    pack_negotiated(codecs, {}, {}, &negotiated)
+    memset(&packet, 0, sizeof(packet))
+    packet.payload_length = len(payload)
+    packet.data = copy(payload)
+    try:
+        if not red_describe(&packet, &negotiated):
+            return None
+        own = red_unwrap(&packet)
+        assert own.payload_at + own.payload_length == len(payload)
+        return PyBytes_FromStringAndSize(
+            <char *>packet.data + own.payload_at, own.payload_length
+        )
+    finally:
+        free(packet.data)
+
+
 # RTP
 
 cdef class Subscriber:
-    """Writes packets as one subscription gets them.
+    """Writes packets as one subscription gets them, as AV1, of which most is passed on.
 
     extensions: name -> id, of the publisher's offer and the subscriber's alike.
+    number: the transport-wide number of every packet. delay_ms: the playout delay that is told.
+    frame_shift: what is added to frame numbers.
     """
 
     cdef Peer *peer
     cdef Subscription *subscription
     cdef uint8_t *out
 
-    def __cinit__(self, extensions, str mid, uint32_t ssrc, uint32_t rtx_ssrc, int rtx):
+    def __cinit__(
+        self,
+        extensions,
+        str mid,
+        uint32_t ssrc,
+        uint32_t rtx_ssrc,
+        int rtx,
+        *,
+        int64_t number,
+        int delay_ms,
+        uint16_t frame_shift,
+    ):
         self.peer = <Peer *>calloc(1, sizeof(Peer))
         self.subscription = <Subscription *>calloc(1, sizeof(Subscription))
         self.out = <uint8_t *>malloc(OUTPUT_MAX - TAG)
         if self.peer == NULL or self.subscription == NULL or self.out == NULL:
             raise MemoryError
+        self.peer.history = <History *>calloc(1, sizeof(History))
+        if self.peer.history == NULL:
+            raise MemoryError
+        self.peer.history.next = number
         pack_negotiated({}, {}, extensions, &self.peer.negotiated)
         self.subscription.peer = self.peer
         self.subscription.mid_length = pack_mid(mid, self.subscription.mid)
         self.subscription.ssrc = ssrc
         self.subscription.rtx_ssrc = rtx_ssrc
         self.subscription.rtx_payload_type = rtx
+        self.subscription.playout_delay_ms = delay_ms
+        self.subscription.pictures.frame_shift = frame_shift
 
     def __dealloc__(self):
+        if self.peer != NULL:
+            free(self.peer.history)
         free(self.peer)
         free(self.subscription)
         free(self.out)
@@ -171,6 +218,7 @@ cdef class Subscriber:
         try:
             memset(&packet, 0, sizeof(packet))
             packet.data = alone
+            packet.codec.family = AV1
             if not parse_rtp(&packet, len(data), self.peer.negotiated.extension_names):
                 return None
             if rtx is None:

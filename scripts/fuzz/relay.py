@@ -32,6 +32,7 @@ VERBS: Final[tuple[Callable[[Call], None], ...]] = (
     lambda call: call.relay.probe(call.bob, 2_000_000, 300),
     lambda call: call.relay.cap(call.picture, 300_000),
     lambda call: call.relay.cap(call.picture, None),
+    lambda call: call.relay.set_playout_delay(call.slots[1], 300),
 )
 
 

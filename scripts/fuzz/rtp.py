@@ -17,26 +17,38 @@ NARROW: Final = {
     "video_orientation": 6,
     "dependency_descriptor": 7,
     "abs_send_time": 8,
+    "playout_delay": 9,
 }
 WIDE: Final = {name: 20 + number for name, number in NARROW.items()}
 # Of native.parse's fields, as state.pxd numbers them.
 MID: Final = 1
+TWCC: Final = 4
 AUDIO_LEVEL: Final = 5
 VIDEO_ORIENTATION: Final = 6
+DEPENDENCY_DESCRIPTOR: Final = 7
 ABS_SEND_TIME: Final = 8
+PLAYOUT_DELAY: Final = 9
 
 RTP_MAX: Final = 1500
 PAYLOAD_TYPE: Final = 100
 RTX: Final = 101
 SSRC: Final = 0x01020304
 RTX_SSRC: Final = 0x05060708
+NUMBER: Final = 0x1FFFE
+DELAY_MS: Final = 1230
+FRAME_SHIFT: Final = 0xFFFF
 
 
 def check(data: bytes) -> None:
     data = data[:RTP_MAX]
     for extensions in (NARROW, WIDE):
         read = parse(data, extensions)
-        subscriber = Subscriber(extensions, "7", SSRC, RTX_SSRC, RTX)
+        subscriber = Subscriber(
+            *(extensions, "7", SSRC, RTX_SSRC, RTX),
+            number=NUMBER,
+            delay_ms=DELAY_MS,
+            frame_shift=FRAME_SHIFT,
+        )
         written = subscriber.write(
             data, payload_type=PAYLOAD_TYPE, sequence=65535, timestamp=90000, rtx=None
         )
@@ -63,9 +75,19 @@ def check(data: bytes) -> None:
 
 
 def check_fields(read: Parsed, written: Parsed) -> None:
-    """The subscriber's own MID and the time, and what is passed on; nothing else."""
-    expected = {MID: b"7", ABS_SEND_TIME: bytes(3)}
+    """What is the subscriber's own, and what is passed on; nothing else of the publisher's."""
+    expected = {
+        MID: b"7",
+        TWCC: (NUMBER & 0xFFFF).to_bytes(2),
+        ABS_SEND_TIME: bytes(3),
+        # Two numbers of 12 bits, 10 ms each: at least, and libwebrtc's most.
+        PLAYOUT_DELAY: (DELAY_MS // 10 << 12 | 1000).to_bytes(3),
+    }
     for name in (AUDIO_LEVEL, VIDEO_ORIENTATION):
         if name in read[6]:
             expected[name] = read[6][name]
+    description = read[6].get(DEPENDENCY_DESCRIPTOR, b"")
+    if len(description) >= 3:
+        frame = int.from_bytes(description[1:3]) + FRAME_SHIFT & 0xFFFF
+        expected[DEPENDENCY_DESCRIPTOR] = description[:1] + frame.to_bytes(2) + description[3:]
     assert written[6] == expected

@@ -21,6 +21,7 @@ from scripts.fuzz.call import (
     SLOT,
     SLOT_SOUND,
     SOUND,
+    TWICE,
     UFRAG,
 )
 from scripts.fuzz.codecs import ANEW, FAMILIES
@@ -38,6 +39,7 @@ from tests.unit.media.relay.browser import (
 )
 from tests.unit.media.relay.dependency import Descriptor, Structure, Template
 from tests.unit.media.relay.rtp import Rtp
+from tests.unit.media.relay.test_red import red
 
 CORPUS: Final = Path(__file__).parents[1] / "data" / "corpus"
 
@@ -93,10 +95,32 @@ def _rtp() -> Mapping[str, bytes]:
         "wide": _picture(3, extensions={n + 20: v * 8 for n, v in every.items()}, two_byte=True),
         "wide-empty": _picture(3, extensions={21: b"", 25: b"x"}, two_byte=True),
         "csrcs": _picture(4, csrcs=tuple(range(15)), marker=True),
+        "described": _picture(3, extensions={NARROW["dependency_descriptor"]: b"\xc0\0\1"}),
+        "delayed": _picture(3, extensions={NARROW["playout_delay"]: b"\0\x10\0"}),
+        "delayed-wide": _picture(3, extensions={29: b"\0\x10\0", 24: b"\xff"}, two_byte=True),
         "padded": _picture(5, padding=200, extensions={NARROW["twcc"]: b"\0\7"}),
         "padding-only": _picture(6, b"", padding=255),
         "repair": _repair(7, 6),
         "empty": _picture(8, b""),
+    }
+
+
+def _twice(sequence: int, own: bytes, *earlier: bytes) -> bytes:
+    return Rtp(TWICE, sequence, sequence * 960, ALICES_SOUND, red(own, *earlier)).pack()
+
+
+def _red() -> Mapping[str, bytes]:
+    return {
+        "own": red(b"now"),
+        "one-earlier": red(b"now", b"before"),
+        "two-earlier": red(b"now", b"long before", b"before"),
+        "earlier-empty": red(b"now", b""),
+        "no-own": red(b"", b"before"),
+        "of-itself": red(b"now", own_type=TWICE),
+        "unknown": red(b"now", own_type=8),
+        "cut": red(b"now", b"before")[:3],
+        "longer-than-it-is": red(b"", bytes(1023))[:200],
+        "headers-alone": b"\xef" * 8,
     }
 
 
@@ -196,6 +220,16 @@ def _relay() -> Mapping[str, bytes]:
             for layer, rid in enumerate((b"q", b"h", b"f"))
         ),
         "probed": begun + pack(21) + lost + pack(mallory, b"", 2) * 4 + pack(22) + pack(23),
+        "twice": begun
+        + pack(alice, _twice(2, b"now", b"before"))
+        + pack(alice, _twice(3, b"", b"before"))
+        + pack(alice, _sound(4)),
+        "delayed": pack(24) + begun + lost + pack(bob, nack(1, SLOT, (0, 0xFFFF)), 3),
+        "numbered": begun
+        + b"".join(
+            pack(alice, _picture(9, extensions={NARROW["twcc"]: number.to_bytes(2)}), step)
+            for number, step in ((65534, 0), (3, 4), (0, 0), (3, 4), (40000, 4))
+        ),
         "probes": begun + pack(alice, _picture(2, b"", padding=255)) * 2 + pack(carol, b"\x80"),
     }
 
@@ -203,6 +237,7 @@ def _relay() -> Mapping[str, bytes]:
 SEEDS: Final = {
     "stun": _stun,
     "rtp": _rtp,
+    "red": _red,
     "rtcp": _rtcp,
     "codecs": _codecs,
     # The stored offers are seeds already.
