@@ -6,6 +6,7 @@ Exit status: 0 done, 1 the server is not to be loaded or something failed, 2 use
 
 import asyncio
 import os
+import resource
 import signal
 import sys
 from dataclasses import replace
@@ -40,6 +41,10 @@ from scripts.load.target import NoTarget, Target
 
 KEY_VARIABLE: Final = "PLUMM_LOAD_KEY"
 _INTERRUPTED: Final = 130
+# Of the script itself; and of a participant: media, a socket, another while reconnecting, a
+# request for its token.
+_FILES: Final = 64
+_FILES_OF_ONE: Final = 4
 
 _LIMITS: Final = (
     f"No test has more than {MOST_ROOMS} rooms, {MOST_PEOPLE} people in one, {MOST_PARTICIPANTS} "
@@ -114,6 +119,7 @@ def main(
     key = os.environ.get(KEY_VARIABLE, "")
     if not key:
         raise click.UsageError(f"{KEY_VARIABLE} is not set: the server's load-test key")
+    _allow_files(scenario)
     try:
         with Console(stderr=True).status("Asking the server") as status:
             outcome = asyncio.run(_run(url, key, scenario, status))
@@ -125,6 +131,18 @@ def main(
 def _given(**options: float | None) -> dict[str, Any]:
     """The options that were used."""
     return {name: value for name, value in options.items() if value is not None}
+
+
+def _allow_files(scenario: Scenario) -> None:
+    """Raise the limit of open files to what the test needs, as far as we may."""
+    needed = _FILES + _FILES_OF_ONE * scenario.participants
+    allowed, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if allowed < needed <= most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, most))
+    elif allowed < needed:
+        raise click.UsageError(
+            f"{scenario.participants} people need {needed} open files: {most} are allowed here"
+        )
 
 
 async def _run(url: str, key: str, scenario: Scenario, status: Status) -> Outcome:

@@ -16,10 +16,9 @@ from pydantic import ConfigDict, Field, Strict, StringConstraints, TypeAdapter, 
 
 from scripts.client.peer import Picture
 
-MOST_ROOMS: Final = 150
+MOST_ROOMS: Final = 500
 MOST_PEOPLE: Final = 12
-# A socket for media and one for signaling each, within 1,024 descriptors.
-MOST_PARTICIPANTS: Final = 300
+MOST_PARTICIPANTS: Final = 1000
 MOST_SECONDS: Final = 3600
 # Of one test: every packet is sealed and opened by the script, too.
 MOST_MBIT: Final = 1000

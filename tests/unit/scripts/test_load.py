@@ -1,7 +1,10 @@
 """Load tests: the command, the arithmetic of the report, and its page."""
 
 import json
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -58,7 +61,7 @@ def nothing() -> Outcome:
 @pytest.mark.parametrize(
     "options",
     [
-        ["--rooms=151"],
+        ["--rooms=501"],
         ["--rooms=0"],
         ["--people=1"],
         ["--people=13"],
@@ -85,6 +88,24 @@ def test_where_nothing_answers_nothing_is_loaded() -> None:
     assert "plumm-load: http://127.0.0.1:9 takes no load test by this key" in done.output
 
 
+def test_a_scenario_says_itself_who_is_in_its_rooms() -> None:
+    done = CliRunner().invoke(
+        main, ["http://127.0.0.1:9", "--scenario=churn", "--people=3"], env={"PLUMM_LOAD_KEY": "k"}
+    )
+    assert done.exit_code == 2
+    assert "--people and --bitrate are the scenario's to say" in done.output
+
+
+def test_more_people_than_open_files_allow_are_refused_before_the_server_is_asked() -> None:
+    done = subprocess.run(
+        ["bash", "-c", 'ulimit -n 200 && exec "$0" -m scripts.load http://127.0.0.1:9 --rooms=50',
+         sys.executable],
+        env=os.environ | {"PLUMM_LOAD_KEY": "k"}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "100 people need 464 open files: 200 are allowed here" in done.stderr
+
+
 def test_the_kept_scenarios_are_named() -> None:
     done = CliRunner().invoke(main, ["--scenarios"])
     assert done.exit_code == 0
@@ -103,8 +124,8 @@ def test_a_scenario_that_is_wrong_is_told_by_the_keys_path(tmp_path: Path) -> No
 
 def test_the_limits_tell_themselves() -> None:
     said = " ".join(CliRunner().invoke(main, ["--help"]).output.split())
-    assert f"more than {MOST_ROOMS} rooms, 12 people in one, 300 in all, 3600 seconds" in said
-    assert "1<=x<=150" in said
+    assert f"more than {MOST_ROOMS} rooms, 12 people in one, 1000 in all, 3600 seconds" in said
+    assert "1<=x<=500" in said
 
 
 def test_a_percentile_is_a_value_that_was_measured() -> None:
