@@ -54,12 +54,15 @@ class Pump:
     ) -> int:
         """One RTP stream of a peer; its number. It sends while the pump runs.
 
-        It is VP8 frames, the first a keyframe and one more at each PLI, or audio packets.
+        It is the recording's VP8, from its keyframe on at the start, at its end and at each PLI,
+        or its Opus.
 
         mid, mid_id: the MID that its first 100 packets carry and the extension's id; twcc_id:
             that of the transport-wide sequence number. 0 leaves an extension out.
-        burst: packets sent at once, one frame; 6 for video, 1 for audio.
-        packet_bytes: a whole RTP packet before SRTP, 72..1400; 1,100 and 100.
+        burst: packets sent at once, one picture, which zeros behind its end fill up; a larger
+            picture takes more. 6 for video, 1 for audio.
+        packet_bytes: a whole RTP packet before SRTP, 72..1400; 1,100 and 100. A sound is never
+            cut, and takes up to 104.
         packets_per_second: its own pace; 180 for video, 50 for audio.
         Raises ValueError outside of these, IndexError for an unknown peer.
         """

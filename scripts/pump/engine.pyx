@@ -21,10 +21,11 @@ from scripts.pump cimport linux, wire
 from scripts.pump.reports cimport note_packet, note_sender_report, report
 from scripts.pump.schedule cimport enter, leave, set_pace, take_turn
 from scripts.pump.state cimport (
-    AUDIO, BATCH, BUCKETS, MOST_BURST, PAYLOAD_TYPES, SLOT_BYTES, VIDEO, Batch, Crypt, Engine,
-    Flow, Peer,
+    AUDIO, BATCH, BUCKETS, MOST_BURST, PAYLOAD_TYPES, SLOT_BYTES, VIDEO, Batch, Clip, Crypt,
+    Engine, Flow, Frame, Peer,
 )
 from scripts.pump.figures import Figures
+from scripts.pump.recording import recording
 from scripts.pump.srtp import function_address, open_session, session_address
 
 cdef enum:
@@ -51,26 +52,34 @@ cdef uint64_t REPORT_EVERY_NS = 100_000_000
 # Sending
 
 cdef bint compose(
-    Engine *engine, Flow *flow, int place, bint keyframe, uint64_t now_ns
+    Engine *engine, Flow *flow, int place, int count, Frame *rest, uint64_t now_ns
 ) noexcept nogil:
-    """Write and protect packet `place` of a turn into the outgoing batch."""
+    """Write and protect packet `place` of `count` into the outgoing batch.
+
+    rest: what of the frame is to be sent yet; it shrinks.
+    """
     cdef Peer *peer = flow.peer
     cdef uint8_t *packet = engine.outgoing.buffers[place]
-    cdef bint last = place == flow.burst - 1
+    cdef bint last = place == count - 1
     cdef bint with_mid = flow.mid_id and flow.sent < PACKETS_WITH_MID
     cdef uint32_t timestamp = wire.timestamp_at(now_ns, flow.clock_khz)
-    cdef int length
-    length = wire.write_header(packet, last, flow.payload_type, flow.seq, timestamp, flow.ssrc)
-    length += wire.write_extensions(
-        packet + length, flow.mid_id if with_mid else 0, flow.mid, flow.mid_bytes,
+    cdef int begin, length
+    begin = wire.write_header(packet, last, flow.payload_type, flow.seq, timestamp, flow.ssrc)
+    begin += wire.write_extensions(
+        packet + begin, flow.mid_id if with_mid else 0, flow.mid, flow.mid_bytes,
         flow.twcc_id, peer.transport_seq,
     )
-    memcpy(packet + length, engine.filling, flow.packet_bytes - length)
     if flow.kind == VIDEO:
-        wire.write_vp8(packet + length, place == 0, keyframe, flow.picture_id)
-    flow.sent_bytes += flow.packet_bytes - length
-    length = flow.packet_bytes
-    wire.write_stamp(packet + length, flow.number, now_ns)
+        length = begin + write_picture(
+            packet + begin, place == 0, last, flow.picture_id, flow.packet_bytes - begin, rest
+        )
+    else:
+        length = begin + wire.write_opus(
+            packet + begin, rest.data, rest.length, flow.packet_bytes - begin
+        )
+    if last:
+        wire.write_stamp(packet + length, flow.number, now_ns)
+    flow.sent_bytes += length - begin
     flow.seq += 1
     flow.sent += 1
     peer.transport_seq += 1
@@ -80,12 +89,40 @@ cdef bint compose(
     return True
 
 
+cdef int write_picture(
+    uint8_t *payload, bint first, bint last, uint16_t picture_id, int room, Frame *rest
+) noexcept nogil:
+    """As much of a VP8 frame as goes into `room` bytes, filled up with zeros; returns `room`."""
+    cdef int at = wire.write_vp8_descriptor(payload, first, picture_id)
+    cdef int taken = min(rest.length, room - at - (wire.STAMP_BYTES if last else 0))
+    memcpy(payload + at, rest.data, taken)
+    memset(payload + at + taken, 0, room - at - taken)
+    rest.data += taken
+    rest.length -= taken
+    return room
+
+
+cdef int packets_of(const Flow *flow, const Frame *frame) noexcept nogil:
+    """A picture that is larger than the flow's burst takes more packets."""
+    cdef int room = flow.packet_bytes - (
+        wire.HEADER_BYTES + wire.MOST_EXTENSION_BYTES + wire.DESCRIPTOR_BYTES
+    )
+    if flow.kind == AUDIO:
+        return flow.burst
+    return min(max(flow.burst, (frame.length + wire.STAMP_BYTES + room - 1) // room), BATCH)
+
+
 cdef void send_turn(Engine *engine, Flow *flow, uint64_t now_ns) noexcept nogil:
-    """One frame of video, or one packet of audio."""
-    cdef bint keyframe = flow.kind == VIDEO and flow.keyframe_due
+    """One picture, or one packet of audio."""
+    cdef Frame rest
     cdef int written = 0
-    cdef int accepted
-    while written < flow.burst and compose(engine, flow, written, keyframe, now_ns):
+    cdef int count, accepted
+    if flow.keyframe_due or flow.frame == flow.clip.count:
+        flow.frame = 0
+        flow.keyframe_due = False
+    rest = flow.clip.frames[flow.frame]
+    count = packets_of(flow, &rest)
+    while written < count and compose(engine, flow, written, count, &rest, now_ns):
         written += 1
     accepted = linux.sendmmsg(
         flow.peer.fd, engine.outgoing.messages, written, linux.MSG_DONTWAIT
@@ -93,11 +130,10 @@ cdef void send_turn(Engine *engine, Flow *flow, uint64_t now_ns) noexcept nogil:
     accepted = max(accepted, 0)
     engine.sent += accepted
     engine.expected += <uint64_t>accepted * flow.peer.others
-    engine.unsent += flow.burst - accepted
+    engine.unsent += count - accepted
+    engine.keyframes += flow.kind == VIDEO and flow.frame == 0
     flow.picture_id = (flow.picture_id + 1) & 0x7FFF
-    if keyframe:
-        flow.keyframe_due = False
-        engine.keyframes += 1
+    flow.frame += 1
 
 
 cdef int send_due(Engine *engine, uint64_t until_ns, uint64_t limit) noexcept nogil:
@@ -302,6 +338,18 @@ cdef void point_at_buffers(Batch *batch) noexcept:
         batch.messages[i].msg_hdr.msg_iovlen = 1
 
 
+cdef fill_clip(Clip *clip, tuple frames):
+    """Point at the frames, whose owner has to live as long."""
+    cdef bytes frame
+    clip.frames = <Frame *>calloc(len(frames), sizeof(Frame))
+    if clip.frames is NULL:
+        raise MemoryError
+    for frame in frames:
+        clip.frames[clip.count].data = <const uint8_t *>frame
+        clip.frames[clip.count].length = <int>len(frame)
+        clip.count += 1
+
+
 cdef class PeerSeat:
     """One peer's state, and what has to live as long."""
 
@@ -320,6 +368,7 @@ cdef class Pump:
 
     cdef Engine *engine
     cdef object thread
+    cdef object recording
     cdef dict peers
     cdef dict flows
     cdef dict rooms
@@ -339,7 +388,9 @@ cdef class Pump:
         self.engine.unprotect_rtcp = <Crypt><uintptr_t>function_address("srtp_unprotect_rtcp")
         point_at_buffers(&self.engine.outgoing)
         point_at_buffers(&self.engine.incoming)
-        memset(self.engine.filling, 0x5A, SLOT_BYTES)
+        self.recording = recording()
+        fill_clip(&self.engine.pictures, self.recording.pictures)
+        fill_clip(&self.engine.sounds, self.recording.sounds)
         self.engine.epoll = linux.epoll_create1(0)
         if self.engine.epoll < 0:
             raise OSError("epoll_create1 failed")
@@ -352,6 +403,8 @@ cdef class Pump:
             turnstile_destroy(&self.engine.lock)
             free(self.engine.peers)
             free(self.engine.heap)
+            free(self.engine.sounds.frames)
+            free(self.engine.pictures.frames)
             free(self.engine)
 
     cdef void take_lock(self) noexcept:
@@ -455,6 +508,7 @@ cdef class Pump:
         video = {"video": True, "audio": False}[kind]
         flow.peer = &seat.state
         flow.kind = VIDEO if video else AUDIO
+        flow.clip = &engine.pictures if video else &engine.sounds
         flow.clock_khz = 90 if video else 48
         flow.ssrc = ssrc
         flow.payload_type = payload_type

@@ -22,6 +22,17 @@ cdef enum Kind:
     VIDEO = 1
 
 
+# A picture or 20 ms of sound, encoded; and all there is of one kind.
+cdef struct Frame:
+    const uint8_t *data
+    int length
+
+
+cdef struct Clip:
+    Frame *frames
+    uint32_t count
+
+
 # One SSRC that a peer receives.
 cdef struct Source:
     uint32_t ssrc
@@ -69,6 +80,8 @@ cdef struct Flow:
     double packets_per_second
     uint16_t seq
     uint16_t picture_id
+    const Clip *clip
+    uint32_t frame                  # of the clip, the next one
     bint keyframe_due
     bint paused
     uint64_t sent
@@ -119,7 +132,8 @@ cdef struct Engine:
     uint64_t keyframes
     uint64_t slipped_ns
     uint64_t delays[BUCKETS]
-    uint8_t filling[SLOT_BYTES]
+    Clip pictures
+    Clip sounds
     uint8_t report[SLOT_BYTES]
     Batch outgoing
     Batch incoming

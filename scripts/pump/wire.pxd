@@ -1,19 +1,21 @@
-"""One RTP packet of the load: header, extensions, a payload that looks like its codec, a stamp.
+"""One RTP packet of the load: header, extensions, payload, a stamp.
 
-Only what a relay reads is real: MID and transport-wide sequence number, the VP8 descriptor
-and frame tag, enough to find a keyframe. The last 16 bytes of a payload are the stamp, which
-survives a relay that rewrites the header or the picture id.
+A payload ends with the stamp where its decoder reads on no more: behind a VP8 frame, whose last
+partition ends where it likes, and in the padding of an Opus packet. So it survives a relay that
+rewrites header, picture id or padding, and browsers show and play what they get.
 """
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 from media.relay.wire cimport put16, put32
 
 cdef enum:
     HEADER_BYTES = 12
     STAMP_BYTES = 16
     STAMP_MAGIC = 0x504D5550
-    # Header, extension block of at most 24 bytes, VP8 descriptor and keyframe tag, stamp.
+    DESCRIPTOR_BYTES = 4
+    MOST_EXTENSION_BYTES = 24
+    # So that the longest picture of the recording is within one batch of packets.
     LEAST_PACKET_BYTES = 72
     MOST_MID_BYTES = 16
 
@@ -67,25 +69,40 @@ cdef inline int write_extensions(
     return used
 
 
-cdef inline void write_vp8(
-    uint8_t *payload, bint first, bint keyframe, uint16_t picture_id15
+cdef inline int write_vp8_descriptor(
+    uint8_t *payload, bint first, uint16_t picture_id15
 ) noexcept nogil:
-    """Descriptor with a 15-bit picture id, then a frame tag.  Source: RFC 7741, 4.2 and 4.3."""
+    """With a 15-bit picture id; returns its length.  Source: RFC 7741, 4.2."""
     payload[0] = 0x90 if first else 0x80
     payload[1] = 0x80
     put16(payload + 2, picture_id15 | 0x8000)
-    if first:
-        payload[4] = 0x10 | (0 if keyframe else 1)
-        payload[5] = payload[6] = 0
-        if keyframe:
-            # Start code, then 640 by 480.
-            payload[7] = 0x9D
-            payload[8] = 0x01
-            payload[9] = 0x2A
-            payload[10] = 0x80
-            payload[11] = 0x02
-            payload[12] = 0xE0
-            payload[13] = 0x01
+    return DESCRIPTOR_BYTES
+
+
+cdef inline int write_opus(
+    uint8_t *payload, const uint8_t *frame, int frame_bytes, int payload_bytes
+) noexcept nogil:
+    """An Opus packet with padding, where the stamp finds room; returns its length.
+
+    frame: one of code 0. payload_bytes: what padding fills up to, as far as the stamp allows.
+    Source: RFC 6716, 3.2.5 (code 3: one frame, constant, padded; 255 stands for 254 and more).
+    """
+    # With the bytes that tell how much it is.
+    cdef int padding = max(payload_bytes - frame_bytes - 1, STAMP_BYTES + 1)
+    cdef int length = frame_bytes + 1 + padding
+    cdef int at = 2
+    payload[0] = frame[0] | 3
+    payload[1] = 0x41
+    while padding > 255:
+        payload[at] = 255
+        at += 1
+        padding -= 255
+    payload[at] = <uint8_t>(padding - 1)
+    at += 1
+    memcpy(payload + at, frame + 1, frame_bytes - 1)
+    at += frame_bytes - 1
+    memset(payload + at, 0, length - at)
+    return length
 
 
 cdef inline void write_stamp(uint8_t *end, uint32_t flow, uint64_t sent_ns) noexcept nogil:

@@ -5,9 +5,10 @@ import os
 import socket
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 
+import av
 import pytest
 from aiortc.rtcrtpparameters import RTCRtpHeaderExtensionParameters, RTCRtpParameters
 from aiortc.rtp import RTCP_PSFB_PLI, HeaderExtensionsMap, RtcpPsfbPacket, RtpPacket
@@ -81,6 +82,12 @@ def speaker(pump: Pump, sock: socket.socket) -> int:
     return pump.add_peer(sock, PROFILE, AWAY, BACK)
 
 
+def decoded(codec: str, frames: Sequence[bytes]) -> list[av.VideoFrame | av.AudioFrame]:
+    context = av.CodecContext.create(codec, "r")
+    assert isinstance(context, av.VideoCodecContext | av.AudioCodecContext)
+    return [shown for frame in frames for shown in context.decode(av.Packet(frame))]
+
+
 def is_keyframe(packet: RtpPacket) -> bool:
     """Start of a VP8 frame with the inverse key frame flag of its tag clear (RFC 7741, 4.3)."""
     starts = packet.payload[0] & 0x10 != 0
@@ -100,7 +107,9 @@ async def test_two_peers_hear_all_that_each_other_sends(
     await eventually(lambda: pump.figures().received >= 2_000)
     pump.stop()
     figures = pump.figures()
-    assert figures.received == figures.sent == figures.authenticated == sum(figures.delays)
+    assert figures.received == figures.sent == figures.authenticated
+    # Each packet of sound is timed, and the last of each picture.
+    assert sum(figures.delays) == pump.sent_on(flows[1]) + pump.sent_on(flows[0]) // 6
     assert figures.received_bytes > figures.received * 100
     assert (figures.refused, figures.unsent, figures.other, figures.loss()) == (0, 0, 0, 0)
     assert pump.received_by(second) == pump.sent_on(flows[0])
@@ -200,6 +209,56 @@ def test_the_first_frame_is_a_keyframe_and_a_pli_brings_another(
     following = [listener.read() for _ in range(60)][::6]
     assert sum(map(is_keyframe, following)) == 1
     assert pump.figures().keyframes == 2
+
+
+@pytest.mark.parametrize(("burst", "packet_bytes"), [(6, 1100), (1, 208)])
+def test_what_it_sends_is_a_picture_that_moves_and_goes_on_after_a_pli(
+    pump: Pump, wire: tuple[socket.socket, socket.socket], burst: int, packet_bytes: int
+) -> None:
+    listener = Listener(wire[1])
+    pump.add_flow(
+        speaker(pump, wire[0]),
+        "video",
+        ssrc=7,
+        payload_type=96,
+        burst=burst,
+        packet_bytes=packet_bytes,
+        packets_per_second=3000,
+    )
+    pump.start()
+    frames: list[bytes] = [b""]
+    while len(frames) <= 60:
+        packet = listener.read()
+        # The VP8 payload descriptor of these has four bytes (RFC 7741, 4.2).
+        frames[-1] += packet.payload[4:]
+        if packet.marker:
+            frames.append(b"")
+        if packet.marker and len(frames) == 30:
+            listener.ask_for_keyframe(ssrc=7)
+    pictures = decoded("vp8", frames[:60])
+    assert [(p.width, p.height) for p in pictures if isinstance(p, av.VideoFrame)] == [
+        (640, 360)
+    ] * 60
+    assert len({bytes(p.planes[0]) for p in pictures}) > 25
+
+
+@pytest.mark.parametrize("packet_bytes", [72, 100, 105, 400, 700])
+def test_what_it_sends_is_sound_whatever_its_padding(
+    pump: Pump, wire: tuple[socket.socket, socket.socket], packet_bytes: int
+) -> None:
+    listener = Listener(wire[1])
+    pump.add_flow(
+        speaker(pump, wire[0]), "audio", ssrc=7, payload_type=111, packet_bytes=packet_bytes
+    )
+    pump.start(1_000)
+    packets = [listener.read() for _ in range(50)]
+    # Header, an empty extension, and no less than the sound with its stamp.
+    assert {len(packet.payload) + 16 for packet in packets} == {max(packet_bytes, 84)}
+    sounds = decoded("libopus", [packet.payload for packet in packets])
+    assert {(s.samples, s.sample_rate) for s in sounds[1:] if isinstance(s, av.AudioFrame)} == {
+        (960, 48_000)
+    }
+    assert len({bytes(s.planes[0]) for s in sounds}) > 40
 
 
 def test_a_pli_for_another_stream_brings_none(
