@@ -46,17 +46,18 @@ class Person:
         """Send to the others who are in and hear of them. began: when joining did."""
         client = self._client()
 
-        async def enter() -> float | None:
+        async def enter() -> float:
             # The sound and the picture of each of the others.
             await client.receives(2 * others, _SECTIONS_WITHIN_S)
             client.send()
             self.sends = True
-            return await client.first_media(_MEDIA_WITHIN_S) if others else None
+            return await client.first_media(_MEDIA_WITHIN_S)
 
         if others:
             await self._do("first_media", enter(), began)
-        else:
-            # There is nobody to hear of.
+            return
+        # There is nobody to hear of.
+        with self._record.failures_of("first_media"):
             client.send()
             self.sends = True
 

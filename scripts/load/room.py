@@ -63,12 +63,12 @@ class Room:
         inside = self._inside()
         if not self._people or (therapist := self._people[THERAPIST].client) is None:
             return
-        for person in inside:
-            person.hush()
-        # Before the end: what the server then drops is not lost.
-        await asyncio.sleep(_QUIET_S)
-        asked = self._record.now()
         with self._record.failures_of("end") as attempt:
+            for person in inside:
+                person.hush()
+            # Before the end: what the server then drops is not lost.
+            await asyncio.sleep(_QUIET_S)
+            asked = self._record.now()
             await therapist.room.request("session:end", {})
         if not attempt.well:
             return
