@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import os
+import resource
 import signal
 import socket
 from collections.abc import Callable
@@ -39,6 +40,7 @@ async def serve(settings: Settings, on_ready: Callable[[Settings], None]) -> Non
     Raises CannotListen when a port is taken or an address is not ours, BadSettings when the
     host has no address or the data directory cannot be used, DatabaseUnusable.
     """
+    allow_all_descriptors()
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -76,6 +78,15 @@ async def serve(settings: Settings, on_ready: Callable[[Settings], None]) -> Non
         await plumm.stop()
         await runner.cleanup()
     log.info("server.stopped")
+
+
+def allow_all_descriptors() -> None:
+    """Raise the limit on open files as far as this process may: each socket is one.
+
+    Most systems set it to 1,024, for the sake of programs that use select(), and allow far more.
+    """
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -1,4 +1,4 @@
-"""What it costs the server that somebody connects, and what it costs to keep them.
+"""Part "setup": what it costs the server that somebody connects, and what a call has of it.
 
 Clients are scripts.client.Peers: token, socket, offer, ICE and DTLS are real, their own cost
 is on the other core.
@@ -6,127 +6,153 @@ is on the other core.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
 from statistics import median
 from typing import Final
 
-from scripts.bench.cores import SERVER_CORE, CpuMeter, resident_mib
-from scripts.bench.server import Room, running_server
+import aiohttp
+
+from scripts.bench.asking import Ask, answer_times_ms
+from scripts.bench.bare_handshake import running_bare_handshake
+from scripts.bench.cores import SERVER_CORE, CpuMeter, stepping_back
+from scripts.bench.filling import AT_ONCE, fill, fill_in_fresh_rooms, hear_each_other, sit
+from scripts.bench.ratios import compared
+from scripts.bench.server import Server, running_server
 from scripts.client.peer import Peer
+from scripts.client.transport import Transport
+from scripts.load.report import percentile
 from scripts.pump import Pump
 
 SEQUENTIAL_ROOMS: Final = 30
-PARALLEL_ROOMS: Final = 15
-IDLE_ROOMS: Final = 50
-# Connecting at once: as many as a busy server sees when a popular hour begins.
-_AT_ONCE: Final = 10
-# 25 looks at what each downlink carries, five at how good it is.
-_IDLE_S: Final = 5.0
-# Packets of 20 ms each: long enough that everyone has sent and received some.
-_PROOF_S: Final = 1.0
+# A rush: so many rooms, AT_ONCE at once; one before, and one after the server holds ten times
+# as many.
+RUSH_ROOMS: Final = 20
+STANDING_ROOMS: Final = 180
+# A socket may ask 20 times a second.
+_ASKING_ROOMS: Final = 5
+_ASKED_PER_SECOND: Final = 100.0
+
+
+@dataclass(frozen=True, slots=True)
+class Rush:
+    """Rooms that fill all at once, each participant until the first packet from the other.
+
+    cpu_ms: of the server, a participant. busy: share of the server's core.
+    call_delay: of packets of a call that goes on meanwhile. stall: until an event is answered
+    meanwhile, which is how long the event loop is held up.
+    """
+
+    per_second: float
+    cpu_ms: float
+    busy: float
+    call_delay_p99_ms: float
+    stall_p99_ms: float
 
 
 async def connection_cost(tell: Callable[[str], None]) -> dict[str, float]:
-    """Server CPU per participant, from join token to SRTP keys, in ms.
+    """Server CPU per participant, from join token to SRTP keys, in ms; then rushes.
 
     One after the other, split into joining (token, socket, `room:join`) and the connection
-    (offer, ICE, DTLS: what a peer connection is elsewhere); then several at once.
+    (offer, ICE, DTLS: what a peer connection is elsewhere).
     """
+    tell("Connecting to the bare handshake")
+    bare_ms = await _bare_handshake_ms()
     async with running_server(SERVER_CORE) as server, AsyncExitStack() as stack:
-        meter = CpuMeter(server.pid)
-        # The first connection loads what later ones share.
-        await _fill(stack, [await server.open_room()], 1)
-        rooms = [await server.open_room() for _ in range(SEQUENTIAL_ROOMS)]
-        peers: list[Peer] = []
-        joining_ns, connecting_ns = [0] * len(rooms), [0] * len(rooms)
-        for number, room in enumerate(rooms):
-            tell(f"Connecting one after the other: room {number + 1} of {len(rooms)}")
-            for url in (room.therapist_url, room.client_url):
-                peer = Peer(url)
-                stack.push_async_callback(peer.close)
-                start_ns = meter.own_ns()
-                await peer.join()
-                joined_ns = meter.own_ns()
-                await peer.connect()
-                connecting_ns[number] += meter.own_ns() - joined_ns
-                joining_ns[number] += joined_ns - start_ns
-                peers.append(peer)
-        rooms = [await server.open_room() for _ in range(PARALLEL_ROOMS)]
-        tell(f"Connecting {2 * len(rooms)}, {_AT_ONCE} rooms at once")
-        start_ns = meter.own_ns()
-        together = await _fill(stack, rooms, _AT_ONCE)
-        parallel_ns = meter.own_ns() - start_ns
-        await _prove(peers + together)
+        joining_ms, connecting_ms = await _one_by_one(server, stack, tell)
+        call = await stack.enter_async_context(_call(server))
+        asks = await _asks(server, stack)
+        tell(f"Connecting {2 * RUSH_ROOMS}, {AT_ONCE} rooms at once, a call going on")
+        with stepping_back():
+            first = await _rush(server, stack, call, asks)
+        tell(f"Filling {STANDING_ROOMS} rooms")
+        await fill_in_fresh_rooms(stack, server, STANDING_ROOMS)
+        tell(f"Connecting {2 * RUSH_ROOMS} beside {STANDING_ROOMS} rooms")
+        with stepping_back():
+            second = await _rush(server, stack, call, asks)
     # Two participants a room; the second one's coming makes the first one negotiate again.
-    both_ns = [sum(room) for room in zip(joining_ns, connecting_ns, strict=True)]
     return {
-        "setup.connections": len(peers) + len(together),
-        "setup.cpu_ms_per_connection": median(connecting_ns) / 2e6,
-        "setup.cpu_ms_per_joining": median(joining_ns) / 2e6,
-        "setup.cpu_ms_per_participant": median(both_ns) / 2e6,
-        "setup.cpu_ms_per_participant_in_parallel": parallel_ns / 1e6 / len(together),
-    }
+        "setup.cpu_ms_per_connection": connecting_ms,
+        "setup.cpu_ms_per_connection.to_bare": connecting_ms / bare_ms,
+        "setup.cpu_ms_per_joining": joining_ms,
+        "bare_setup.cpu_ms_per_connection": bare_ms,
+    } | compared("rush", [first, second])
 
 
-async def room_upkeep(tell: Callable[[str], None]) -> dict[str, float]:
-    """What 50 two-person rooms in which nobody sends anything take: RSS in MiB, and CPU.
-
-    Beside timers and consent, the CPU is that of the looks at each connection's figures.
-    """
-    async with running_server(SERVER_CORE) as server, AsyncExitStack() as stack:
-        meter = CpuMeter(server.pid)
-        empty_mib = resident_mib(server.pid)
-        await _fill(stack, [await server.open_room()], 1)
-        one_mib = resident_mib(server.pid)
-        one_busy = await _busy(meter)
-        tell(f"Filling {IDLE_ROOMS} rooms")
-        rooms = [await server.open_room() for _ in range(IDLE_ROOMS)]
-        peers = await _fill(stack, rooms, _AT_ONCE)
-        await _prove(peers)
-        full_mib = resident_mib(server.pid)
-        full_busy = await _busy(meter)
-    return {
-        "rooms.rss_mib_empty": empty_mib,
-        "rooms.rss_mib_for_50_idle": full_mib,
-        "rooms.rss_kib_per_room": (full_mib - one_mib) * 1024 / IDLE_ROOMS,
-        "rooms.cpu_ms_per_room_second": (full_busy - one_busy) * 1000 / IDLE_ROOMS,
-    }
+async def _bare_handshake_ms() -> float:
+    with running_bare_handshake() as (pid, answer):
+        meter = CpuMeter(pid)
+        taken: list[float] = []
+        for _ in range(2 * SEQUENTIAL_ROOMS):
+            transport = Transport()
+            start_ns = meter.own_ns()
+            await transport.connect(answer)
+            taken.append((meter.own_ns() - start_ns) / 1e6)
+            transport.close()
+    return median(taken)
 
 
-async def _busy(meter: CpuMeter) -> float:
-    """The share of a core that the server uses, over a few seconds."""
-    start_ns, started = meter.own_ns(), time.monotonic_ns()
-    await asyncio.sleep(_IDLE_S)
-    return (meter.own_ns() - start_ns) / (time.monotonic_ns() - started)
+async def _one_by_one(
+    server: Server, stack: AsyncExitStack, tell: Callable[[str], None]
+) -> tuple[float, float]:
+    """Server CPU of joining, and of connecting, in ms a participant."""
+    meter = CpuMeter(server.pid)
+    # The first connection loads what later ones share.
+    await fill_in_fresh_rooms(stack, server, 1)
+    rooms = [await server.open_room() for _ in range(SEQUENTIAL_ROOMS)]
+    joining_ns, connecting_ns = [0] * len(rooms), [0] * len(rooms)
+    for number, room in enumerate(rooms):
+        tell(f"Connecting one after the other: room {number + 1} of {len(rooms)}")
+        for url in (room.therapist_url, room.client_url):
+            peer = Peer(url)
+            stack.push_async_callback(peer.close)
+            start_ns = meter.own_ns()
+            await peer.join()
+            joined_ns = meter.own_ns()
+            await peer.connect()
+            connecting_ns[number] += meter.own_ns() - joined_ns
+            joining_ns[number] += joined_ns - start_ns
+    return median(joining_ns) / 2e6, median(connecting_ns) / 2e6
 
 
-async def _fill(stack: AsyncExitStack, rooms: Sequence[Room], at_once: int) -> list[Peer]:
-    """Connect both participants of every room; at most `at_once` rooms at a time."""
-    turn = asyncio.Semaphore(at_once)
-
-    async def fill(room: Room) -> list[Peer]:
-        async with turn:
-            pair = [Peer(room.therapist_url), Peer(room.client_url)]
+@asynccontextmanager
+async def _call(server: Server) -> AsyncIterator[Pump]:
+    """A room whose two participants send, as fast as a camera and a microphone do."""
+    async with AsyncExitStack() as stack:
+        pump = Pump()
+        for pair in await fill_in_fresh_rooms(stack, server, 1):
             for peer in pair:
-                stack.push_async_callback(peer.close)
-                await peer.join()
-                await peer.connect()
-            return pair
+                peer.send_by(pump)
+        pump.start()
+        try:
+            yield pump
+        finally:
+            await asyncio.to_thread(pump.stop)
 
-    filling: list[Awaitable[list[Peer]]] = [fill(room) for room in rooms]
-    return [peer for pair in await asyncio.gather(*filling) for peer in pair]
+
+async def _asks(server: Server, stack: AsyncExitStack) -> list[Ask]:
+    http = await stack.enter_async_context(aiohttp.ClientSession())
+    pairs = await sit(stack, http, server, _ASKING_ROOMS)
+    return [partial(client.request, "room:sync", {}) for pair in pairs for client in pair]
 
 
-async def _prove(peers: Sequence[Peer]) -> None:
-    """Let everyone send for a moment. Raises RuntimeError where somebody hears nothing."""
-    await asyncio.gather(*(peer.receives(2) for peer in peers))
-    pump = Pump()
-    numbers = [peer.send_by(pump) for peer in peers]
-    # Two packets of each flow at the least, however many there are.
-    pump.start(max(50.0 * len(peers), 500.0))
-    await asyncio.sleep(_PROOF_S)
-    await asyncio.to_thread(pump.stop)
-    deaf = sum(pump.received_by(number) == 0 for number in numbers)
-    if deaf:
-        raise RuntimeError(f"{deaf} of {len(peers)} participants received nothing")
+async def _rush(server: Server, stack: AsyncExitStack, call: Pump, asks: list[Ask]) -> Rush:
+    rooms = [await server.open_room() for _ in range(RUSH_ROOMS)]
+    meter, over = CpuMeter(server.pid), asyncio.Event()
+    asking = asyncio.create_task(answer_times_ms(asks, _ASKED_PER_SECOND, over))
+    before, start_ns, started = call.figures(), meter.own_ns(), time.monotonic()
+    for first in range(0, RUSH_ROOMS, AT_ONCE):
+        await hear_each_other(await fill(stack, rooms[first : first + AT_ONCE]))
+    took_s, took_ns = time.monotonic() - started, meter.own_ns() - start_ns
+    period = call.figures().since(before)
+    over.set()
+    stalls_ms = await asking
+    return Rush(
+        per_second=2 * RUSH_ROOMS / took_s,
+        cpu_ms=took_ns / 1e6 / (2 * RUSH_ROOMS),
+        busy=took_ns / 1e9 / took_s,
+        call_delay_p99_ms=(period.delay_us(99) or 0) / 1000,
+        stall_p99_ms=percentile(stalls_ms, 99),
+    )

@@ -2,8 +2,8 @@
 
 import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +23,23 @@ def on_core(core: int) -> Iterator[None]:
         yield
     finally:
         os.sched_setaffinity(0, before)
+
+
+@contextmanager
+def stepping_back() -> Iterator[None]:
+    """The calling thread lets the process's other threads have its core first: a pump that is
+    kept waiting by clients in Python would take its own delay for the server's.
+
+    Whoever may not raise a priority stays behind afterwards, too, with all that is started then.
+    """
+    before = os.getpriority(os.PRIO_PROCESS, 0)
+    # Of the thread alone.  Source: setpriority(2), C library/kernel differences.
+    os.setpriority(os.PRIO_PROCESS, 0, min(19, before + 10))
+    try:
+        yield
+    finally:
+        with suppress(PermissionError):
+            os.setpriority(os.PRIO_PROCESS, 0, before)
 
 
 class CpuMeter:
@@ -46,6 +63,12 @@ class CpuMeter:
     def read_ns(self) -> int:
         """The process and the kernel's packet thread."""
         return self.own_ns() + int(self._softirq.read_text().split()[0])
+
+    async def share_during(self, waiting: Awaitable[object]) -> float:
+        """The share of a core that the process alone uses meanwhile."""
+        start_ns, started_ns = self.own_ns(), time.monotonic_ns()
+        await waiting
+        return (self.own_ns() - start_ns) / (time.monotonic_ns() - started_ns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +98,28 @@ class CoreUse:
         on_server = (now.server_ticks - self.server_ticks) * tick_ns - server_ns
         on_load = (now.load_ticks - self.load_ticks) * tick_ns - load_ns
         return max(on_server, on_load, 0) / elapsed_ns
+
+
+class OtherWork:
+    """What everybody but the benchmark and its servers does on both cores, from now on."""
+
+    def __init__(self) -> None:
+        self._began, self._cores, self._own_s = time.monotonic(), CoreUse.read(), _own_cpu_s()
+
+    def share(self) -> float:
+        """Of one core; once the servers that were started meanwhile are stopped."""
+        now = CoreUse.read()
+        ticks = (now.server_ticks - self._cores.server_ticks) + (
+            now.load_ticks - self._cores.load_ticks
+        )
+        others_s = ticks / os.sysconf("SC_CLK_TCK") - (_own_cpu_s() - self._own_s)
+        return max(0.0, others_s) / (time.monotonic() - self._began)
+
+
+def _own_cpu_s() -> float:
+    """Of this process, and of all it waited for."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
 
 
 def _softirq_schedstat(core: int) -> Path:

@@ -15,9 +15,10 @@ from statistics import median
 from typing import Final, Protocol
 
 from scripts.bench.cores import SERVER_CORE, CoreUse, CpuMeter, receive_drops
+from scripts.bench.filling import fill_in_fresh_rooms
+from scripts.bench.ratios import GROWTH
 from scripts.bench.server import running_server
 from scripts.bench.yardstick import Yardstick
-from scripts.client.peer import Peer
 from scripts.pump import Pump
 
 # Ten rooms of two: each packet is forwarded once, the yardsticks' way.
@@ -31,7 +32,17 @@ MEASURE_S: Final = 1.2
 MOST_FOREIGN: Final = 0.10
 RETAKES: Final = 12
 
-LOADS: Final[Mapping[str, float]] = {"saturated": math.inf, "at_20000": 20e3, "at_60000": 60e3}
+LOADS: Final[Mapping[str, float]] = {
+    "saturated": math.inf,
+    "at_20000": 20e3,
+    "at_60000": 60e3,
+    # Half of what one relay thread is to forward at the least.
+    "at_75000": 75e3,
+}
+_ABOVE_ASYNCIO: Final = ("at_60000", "at_75000")
+# At ten times the rooms, between the same two neighbours.
+_GROWTH_LOAD: Final = "at_60000"
+_GROWTH_ROUNDS: Final = 3
 
 
 class Target(Protocol):
@@ -119,19 +130,34 @@ async def compare(tell: Callable[[str], None], rounds: int = ROUNDS) -> dict[str
             yardstick = Yardstick(style, PAIRS, CHECK_EVERY)
             stack.callback(yardstick.close)
             targets.append(yardstick)
-        targets.insert(1, await stack.enter_async_context(_relay()))
+        relay = await stack.enter_async_context(_relay(PAIRS))
+        targets.insert(1, relay)
         for number in range(rounds):
             for load, packets_per_second in LOADS.items():
                 for target in targets:
                     tell(f"Forwarding, round {number + 1} of {rounds}: {target.name} {load}")
-                    if target.name == "asyncio_loop" and load == "at_60000":
-                        continue  # three times what it can carry: as saturated
+                    if target.name == "asyncio_loop" and load in _ABOVE_ASYNCIO:
+                        continue  # more than it can carry: as saturated
                     sample = await measure(target, packets_per_second)
                     while sample.spoilt and retakes > 0:
                         retakes -= 1
                         sample = await measure(target, packets_per_second)
                     samples.setdefault((target.name, load), []).append(sample)
-    return summarise(samples)
+        growth = await _growth(relay, tell)
+    return summarise(samples) | {f"relay.{_GROWTH_LOAD}.us_per_packet.{GROWTH}": growth}
+
+
+async def _growth(small: RelayTarget, tell: Callable[[str], None]) -> float:
+    """What a packet costs in ten times the rooms, at the same rate of them all: as a ratio."""
+    ratios: list[float] = []
+    tell(f"Filling {10 * PAIRS} rooms")
+    async with _relay(10 * PAIRS) as large:
+        for number in range(_GROWTH_ROUNDS):
+            tell(f"Forwarding in {10 * PAIRS} rooms, round {number + 1} of {_GROWTH_ROUNDS}")
+            few = await measure(small, LOADS[_GROWTH_LOAD])
+            many = await measure(large, LOADS[_GROWTH_LOAD])
+            ratios.append(many.us_per_packet / few.us_per_packet)
+    return median(ratios)
 
 
 def summarise(samples: Mapping[tuple[str, str], Sequence[Sample]]) -> dict[str, float]:
@@ -157,19 +183,13 @@ def summarise(samples: Mapping[tuple[str, str], Sequence[Sample]]) -> dict[str, 
 
 
 @asynccontextmanager
-async def _relay() -> AsyncIterator[RelayTarget]:
-    """A server with all its rooms connected."""
+async def _relay(pairs: int) -> AsyncIterator[RelayTarget]:
+    """A server with so many rooms, connected."""
     async with running_server(SERVER_CORE) as server, AsyncExitStack() as stack:
         pump = Pump(check_every=CHECK_EVERY)
+        filled = await fill_in_fresh_rooms(stack, server, pairs)
         stack.callback(pump.stop)
-        for _ in range(PAIRS):
-            room = await server.open_room()
-            pair = [Peer(room.therapist_url), Peer(room.client_url)]
-            for peer in pair:
-                stack.push_async_callback(peer.close)
-                await peer.join()
-                await peer.connect()
-            await asyncio.gather(*(peer.receives(2) for peer in pair))
+        for pair in filled:
             for peer in pair:
                 peer.send_by(pump)
         yield RelayTarget(server.pid, server.media_port, pump)

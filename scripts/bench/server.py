@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ from rooms.clock import SystemClock
 from scripts.bench.cores import on_core
 from signaling.tokens import Tokens
 
+SERVE: Final[Sequence[str | Path]] = (Path(sys.executable).with_name("plumm"), "serve")
 _START_TIMEOUT_S: Final = 20.0
 _STOP_TIMEOUT_S: Final = 5.0
 
@@ -56,14 +57,16 @@ class Server:
 
 
 @asynccontextmanager
-async def running_server(core: int | None) -> AsyncIterator[Server]:
+async def running_server(
+    core: int | None, command: Sequence[str | Path] = SERVE
+) -> AsyncIterator[Server]:
     """Start a server on `core`, or on every core; stop it and remove its data afterwards.
 
     Raises RuntimeError with the end of its log when it does not come up.
     """
     with tempfile.TemporaryDirectory(prefix="plumm-bench-") as folder:
         with nullcontext() if core is None else on_core(core):
-            process, server, log = _spawn(Path(folder))
+            process, server, log = _spawn(command, Path(folder))
         try:
             await _until_healthy(process, server.url, log)
             yield server
@@ -76,7 +79,9 @@ async def running_server(core: int | None) -> AsyncIterator[Server]:
                 process.wait()
 
 
-def _spawn(folder: Path) -> tuple[subprocess.Popen[bytes], Server, Path]:
+def _spawn(
+    command: Sequence[str | Path], folder: Path
+) -> tuple[subprocess.Popen[bytes], Server, Path]:
     """The process, how to reach it once it is up, and its log."""
     port, media_port = _free_port(socket.SOCK_STREAM), _free_port(socket.SOCK_DGRAM)
     url, data = f"http://127.0.0.1:{port}", folder / "data"
@@ -87,11 +92,15 @@ def _spawn(folder: Path) -> tuple[subprocess.Popen[bytes], Server, Path]:
         "PLUMM_MEDIA_PORT": str(media_port),
         "PLUMM_ADVERTISED_IP": "127.0.0.1",
         "PLUMM_DATA_DIR": str(data),
+        # What it can do is measured, not when it says that it has enough to do.
+        "PLUMM_MAX_PEOPLE": "1000000",
+        "PLUMM_BUSY_LAG_MS": "60000",
+        "PLUMM_BUSY_RELAY_PERCENT": "100",
     }
     log = folder / "server.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [Path(sys.executable).with_name("plumm"), "serve"],
+            command,
             env=environment,
             stdout=output,
             stderr=subprocess.STDOUT,

@@ -129,7 +129,7 @@ class Transport:
         raise ConnectionFailed(f"{_CHECKS} ICE checks went unanswered")
 
     async def _handshake(self, fingerprint: str) -> SrtpKeys:
-        connection = SSL.Connection(_context(), None)
+        connection = SSL.Connection(dtls_context(), None)
         connection.set_connect_state()
         connection.set_ciphertext_mtu(_DTLS_MTU)
         async with asyncio.timeout(10):
@@ -199,7 +199,8 @@ def _identity() -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
 
 
 @cache
-def _context() -> SSL.Context:
+def dtls_context() -> SSL.Context:
+    """One for the whole process, and for either end of a handshake."""
     key, certificate = _identity()
     context = SSL.Context(SSL.DTLS_METHOD)
     # Whom we speak to is told by the fingerprint in the answer, checked after the handshake.

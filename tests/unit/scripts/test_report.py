@@ -57,9 +57,29 @@ def test_the_table_says_which_goal_is_met() -> None:
     assert "≤ 600 ms ✗" in text
 
 
-def test_an_earlier_result_is_shown_beside() -> None:
+def test_some_goals_are_the_least_that_a_figure_may_be() -> None:
+    text = shown({"rush.per_second": 39.0, "signaling.sockets": 5000.0})
+    assert "≥ 40 ✗" in text
+    assert "≥ 5,000 ✓" in text
+
+
+def test_a_figure_has_its_ratios_beside_it() -> None:
+    text = shown({"end.p50_ms": 12.0, "end.p50_ms.to_bare": 8.0, "end.p50_ms.growth": 1.25})
+    assert "12.0 ms" in text
+    assert "8.00 x" in text
+    assert "1.25 x" in text
+
+
+def test_an_earlier_result_is_shown_beside_with_the_change() -> None:
     now, before = {"rooms.rss_mib_empty": 90.0}, {"rooms.rss_mib_empty": 80.0}
-    assert "80 MiB" in shown(now, before)
+    assert "80 MiB (+12%)" in shown(now, before)
+    assert "(" not in shown(now, {"rooms.rss_mib_full": 80.0})
+
+
+def test_an_earlier_packet_is_shown_beside_too() -> None:
+    figures = summarise({("relay", "saturated"): [sample(4)]})
+    earlier = summarise({("relay", "saturated"): [sample(5)]})
+    assert "5.00 (-20%)" in shown(figures, earlier)
 
 
 def test_a_disturbed_run_says_so() -> None:
