@@ -11,7 +11,7 @@ NATIVE := $(shell find media scripts -name '*.pyx' -o -name '*.pxd')
 PAGES  := $(shell find static -type f -not -path '*/node_modules/*' -not -path '*/dist/*' -not -path '*/test/*')
 
 .DELETE_ON_ERROR:
-.PHONY: run test test-asan fuzz check fmt build bench networks kills nightly clean help
+.PHONY: run test test-asan fuzz check fmt build bench soak networks kills nightly clean help
 
 run: build ## Set up what is missing, then serve on http://127.0.0.1:8080
 	@exec $(BIN)/plumm serve
@@ -44,6 +44,9 @@ build: $(VENV)/.native static/dist/.built ## The relay and the browser code
 bench: build $(VENV)/.dev ## Measure, as ratios to yardsticks in the same run
 	@scripts/test_tools.sh
 	@$(BIN)/python -m scripts.bench
+
+soak: build $(VENV)/.dev ## Let rooms come and go for MINUTES=5: nothing may be left behind
+	@$(BIN)/python -m scripts.soak --minutes $(or $(MINUTES),5)
 
 networks: build $(VENV)/.dev ## Measure calls over bad links, a minute each, and .bench/networks.json
 	@scripts/test_tools.sh

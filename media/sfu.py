@@ -114,6 +114,10 @@ class Sfu:
         """The connections in each room; of more rooms, those with the worst ones."""
         return census.lines(self._relay, self._sessions, rooms_at_most)
 
+    def relay_objects(self) -> dict[str, int]:
+        """What the relay holds now; see `Relay.objects`."""
+        return self._relay.objects()
+
     @property
     def running(self) -> bool:
         """Whether it takes connections: from the start until `close`, for the relay's thread

@@ -33,6 +33,7 @@ from rooms.vocabulary import Media, ParticipantId, Quality, SessionId
 from signaling.accounts import Accounts
 from signaling.errors import Refused
 from signaling.handlers import Negotiator, Services
+from signaling.holdings import Holdings
 from signaling.http import Api, application
 from signaling.hub import Hub
 from signaling.lag import LagMeter
@@ -72,6 +73,7 @@ class Sfu(MediaPlane, Negotiator, Protocol):
     def stats(self) -> dict[str, int]: ...
     def census(self) -> Census: ...
     def lines(self, rooms_at_most: int) -> Mapping[str, Sequence[Line]]: ...
+    def relay_objects(self) -> dict[str, int]: ...
     async def close(self) -> None: ...
 
 
@@ -159,7 +161,7 @@ class Plumm:
         except OSError:
             await database.close()
             raise
-        metrics.watch(RelayTotals(sfu.stats), MediaCensus(sfu.census))
+        metrics.watch(RelayTotals(sfu.stats), MediaCensus(sfu.census), Holdings(sfu.relay_objects))
         hooks = Hooks()
         dispatcher = Dispatcher(database, hooks, clock)
         notary = Notary(_receipt_key(settings))

@@ -284,6 +284,8 @@ class Relay:
         retransmissions_sent.
         dropped_duplicate: video that came before, as itself or as RTX, or over 1,024 numbers late.
         """
+    def objects(self) -> dict[str, int]:
+        """What there is now: peers, tracks, subscriptions."""
     def peer_stats(self, peer: int) -> dict[str, int]:
         """packets_in, bytes_in, packets_out, bytes_out, authentication_failures, replays,
         addresses, ssrcs, round_trip_us (-1: not known; of its last receiver report)."""

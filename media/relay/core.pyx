@@ -599,6 +599,9 @@ cdef class Relay:
     def stats(self):
         return figures.of_relay(self._here())
 
+    def objects(self):
+        return figures.held(self._here())
+
     def peer_stats(self, uint64_t peer):
         return _known(figures.of_peer(self._here(), peer))
 

@@ -8,7 +8,7 @@ tracks is what came since it was last read.
 import array
 
 from cpython cimport array
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 from media.relay.counters cimport COUNTERS
 from media.relay.layers cimport flowing_layer
@@ -16,7 +16,7 @@ from media.relay.linux cimport monotonic_us
 from media.relay.locks cimport control_lock, unlock
 from media.relay.reception cimport Reception, reception_lost
 from media.relay.state cimport LAYERS_MAX, Peer, Shard, Subscription, Track
-from media.relay.tables cimport slots_get
+from media.relay.tables cimport slots_get, slots_used
 
 # In the order of counters.pxd
 COUNTER_NAMES = (
@@ -81,6 +81,17 @@ cdef dict of_relay(Shard *shard):
         memcpy(counters, shard.counters, sizeof(counters))
         unlock(&shard.lock)
     return {name: counters[i] for i, name in enumerate(COUNTER_NAMES)}
+
+
+cdef dict held(Shard *shard):
+    cdef uint32_t peers, tracks, subscriptions
+    with nogil:
+        control_lock(&shard.lock)
+        peers = slots_used(&shard.peers)
+        tracks = slots_used(&shard.tracks)
+        subscriptions = slots_used(&shard.subscriptions)
+        unlock(&shard.lock)
+    return {"peers": peers, "tracks": tracks, "subscriptions": subscriptions}
 
 
 cdef dict of_peer(Shard *shard, uint64_t peer):

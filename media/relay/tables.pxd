@@ -1,6 +1,6 @@
 # Objects by handle, nodes by hash. Only verbs allocate; look-ups never do.
 
-from libc.stdint cimport uint8_t, uint64_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from media.relay.state cimport Address, HashTable, Slots
 
 cdef enum:
@@ -14,6 +14,7 @@ cdef void slots_init(Slots *slots, uint64_t kind) noexcept nogil
 cdef void slots_free(Slots *slots) noexcept nogil
 cdef uint64_t slots_add(Slots *slots, void *item) noexcept nogil
 cdef void *slots_get(const Slots *slots, uint64_t handle) noexcept nogil
+cdef uint32_t slots_used(const Slots *slots) noexcept nogil
 cdef void slots_remove(Slots *slots, uint64_t handle) noexcept nogil
 
 cdef bint table_init(HashTable *table) noexcept nogil

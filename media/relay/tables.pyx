@@ -75,6 +75,11 @@ cdef uint64_t slots_add(Slots *slots, void *item) noexcept nogil:
     )
 
 
+cdef uint32_t slots_used(const Slots *slots) noexcept nogil:
+    """How many objects there are."""
+    return slots.capacity - slots.free_count
+
+
 cdef void *slots_get(const Slots *slots, uint64_t handle) noexcept nogil:
     """NULL: stale, or of another kind."""
     cdef uint32_t index = <uint32_t>(handle & ((1 << INDEX_BITS) - 1))

@@ -169,6 +169,9 @@ class FakeSfu:
             self._connected.discard(key)
         self.calls.append(("close_session", session))
 
+    def relay_objects(self) -> dict[str, int]:
+        return {"peers": 0, "tracks": 0, "subscriptions": 0}
+
     def stats(self) -> dict[str, int]:
         counted = ("packets_in", "bytes_in", "packets_out", "bytes_out")
         return dict.fromkeys((*counted, "dropped_receive_buffer", "dropped_send"), 0)

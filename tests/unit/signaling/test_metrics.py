@@ -34,6 +34,7 @@ VALUES = {
     "state": {"in_use", "idle"},
     "connection": {"none", "connecting", "connected", "lost"},
     "quality": {"good", "fair", "poor"},
+    "kind": {"tasks", "relay_peers", "relay_tracks", "relay_subscriptions"},
 }
 
 

@@ -459,3 +459,14 @@ async def test_new_keys_replace_the_old(call: Call) -> None:
     call.relay.set_keys(call.alice.peer, GCM, os.urandom(28), os.urandom(28))
     call.send(2)
     await eventually(lambda: call.relay.stats()["dropped_authentication"] == 1)
+
+
+def test_what_is_removed_is_held_no_more(call: Call) -> None:
+    relay = call.relay
+    assert relay.objects() == {"peers": 2, "tracks": 1, "subscriptions": 1}
+    relay.remove_subscription(call.slot)
+    assert relay.objects() == {"peers": 2, "tracks": 1, "subscriptions": 0}
+    relay.remove_peer(call.alice.peer)
+    assert relay.objects() == {"peers": 1, "tracks": 0, "subscriptions": 0}
+    relay.remove_peer(call.bob.peer)
+    assert relay.objects() == {"peers": 0, "tracks": 0, "subscriptions": 0}
