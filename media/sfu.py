@@ -35,6 +35,8 @@ log = structlog.get_logger(__name__)
 # Datagrams handled before other callbacks get the loop: a DTLS step takes 0.5 ms.
 _DATAGRAMS_A_TURN: Final = 16
 _CONSENT_CHECK_S: Final = 1.0
+# A turn of the relay's thread that was waiting takes a tenth of this.
+_TURN_S: Final = 0.001
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,10 +121,21 @@ class Sfu:
         return self._relay.objects()
 
     @property
-    def running(self) -> bool:
-        """Whether it takes connections: from the start until `close`, for the relay's thread
-        ends for nothing else."""
-        return not self._closed
+    def relay_busy_s(self) -> float:
+        """How long the relay's thread was at work since the start; see `Relay.busy_us`."""
+        return self._relay.busy_us / 1_000_000
+
+    async def answers(self, within_s: float) -> bool:
+        """Whether the relay's thread makes a turn within this time; not after `close`."""
+        if self._closed:
+            return False
+        turns = self._relay.wake()
+        deadline = self._loop.time() + within_s
+        while self._relay.turns == turns:
+            if self._loop.time() >= deadline:
+                return False
+            await asyncio.sleep(_TURN_S)
+        return True
 
     async def close(self) -> None:
         """Close every connection, then the port."""

@@ -56,6 +56,10 @@ class Attendance:
         self._open[key] = stay
         self._unsaved[participant, kind, stay.since] = stay
 
+    def knows(self, participant: ParticipantId) -> bool:
+        """Whether there was any sign of the participant, ever."""
+        return any(stay.participant == participant for stay in (*self._open.values(), *self._over))
+
     def left(self, participant: ParticipantId) -> None:
         """The participant's stays are over, as they are; a later sign begins a new one."""
         for key in [key for key in self._open if key[0] == participant]:

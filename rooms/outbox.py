@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, Literal, TypeAlias
 
 import structlog
 from prometheus_client import Counter
@@ -41,6 +41,10 @@ _CLAIM: Final = timedelta(seconds=30)
 _SENT_WITHIN_S: Final = 20
 # Nobody else writes to SQLite meanwhile.
 _STORED_WITHIN_S: Final = 5
+# One delivery to a slow mail server, and a database that answers each statement late.
+_MOVES_WITHIN_S: Final = 60
+
+Lane: TypeAlias = Literal["store", "send"]
 
 
 async def append(
@@ -153,7 +157,8 @@ class Dispatcher:
         self._database = database
         self._hooks = hooks
         self._clock = clock
-        self._woken = (asyncio.Event(), asyncio.Event())
+        self._woken: dict[Lane, asyncio.Event] = {"store": asyncio.Event(), "send": asyncio.Event()}
+        self._moved_at = dict.fromkeys(self._woken, clock.monotonic())
         self._stopping = False
         self.tries = Counter(
             "plumm_outbox_deliveries",
@@ -162,9 +167,15 @@ class Dispatcher:
             registry=None,
         )
 
+    @property
+    def running(self) -> bool:
+        """Whether both lanes go on: each began to look or to deliver a short while ago."""
+        since = self._clock.monotonic() - _MOVES_WITHIN_S
+        return all(moved_at >= since for moved_at in self._moved_at.values())
+
     def wake(self) -> None:
         """Something new is due."""
-        for woken in self._woken:
+        for woken in self._woken.values():
             woken.set()
 
     async def backlog(self) -> Backlog:
@@ -179,10 +190,9 @@ class Dispatcher:
 
     async def run(self) -> None:
         """Deliver until stopped."""
-        stored, sent = self._woken
         async with asyncio.TaskGroup() as lanes:
-            lanes.create_task(self._run(self.store_due, stored))
-            lanes.create_task(self._run(self.send_due, sent))
+            lanes.create_task(self._run("store", self.store_due))
+            lanes.create_task(self._run("send", self.send_due))
 
     async def store_due(self) -> int:
         """Try what is due to hooks that store, at most a batch; how many were tried."""
@@ -190,6 +200,7 @@ class Dispatcher:
         for delivery in due:
             if self._stopping:
                 return 0
+            self._moved("store")
             try:
                 async with self._database.transaction() as connection:
                     ours = await self._store(connection, delivery)
@@ -205,6 +216,7 @@ class Dispatcher:
         for delivery in due:
             if self._stopping:
                 return 0
+            self._moved("send")
             try:
                 if await self._claim(delivery):
                     await self._send(delivery)
@@ -212,8 +224,13 @@ class Dispatcher:
                 await self._failed(delivery, failure)
         return len(due)
 
-    async def _run(self, deliver_due: Callable[[], Awaitable[int]], woken: asyncio.Event) -> None:
+    def _moved(self, lane: Lane) -> None:
+        self._moved_at[lane] = self._clock.monotonic()
+
+    async def _run(self, lane: Lane, deliver_due: Callable[[], Awaitable[int]]) -> None:
+        woken = self._woken[lane]
         while not self._stopping:
+            self._moved(lane)
             woken.clear()
             try:
                 while await deliver_due():

@@ -183,6 +183,16 @@ class SessionService:
         """Whether the participant may come in now, and as whom."""
         return lifecycle.invitation(await self.session(session), participant, self._clock.now())
 
+    def knows(self, session: SessionId, participant: ParticipantId) -> bool:
+        """Of a session in use: whether the participant is in the room, was before, or was let in
+        by the therapist."""
+        room = self._in_use(session)
+        return (
+            participant in room.session.present
+            or room.attendance.knows(participant)
+            or room.session.invitations[participant].admitted
+        )
+
     def check(self, seat: Seat) -> None:
         """Raise unless the seat is the participant's present one."""
         lifecycle.presence(self._in_use(seat.session).session, seat)

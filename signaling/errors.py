@@ -43,8 +43,10 @@ ERRORS: Final[dict[str, ErrorKind]] = {
     "message.binary": ErrorKind(400, "Binary messages are not spoken here."),
     "message.too_large": ErrorKind(413, "The message is too large."),
     "rate.limited": ErrorKind(429, "That is too much at once; wait a moment."),
+    "busy": ErrorKind(503, "The server has no room for more people; try again in a moment."),
     "storage.unavailable": ErrorKind(503, "This could not be stored; try again in a moment."),
     "media.unavailable": ErrorKind(503, "The media relay does not run."),
+    "outbox.unavailable": ErrorKind(503, "What follows from events is not carried out."),
     "rtc.bad_offer": ErrorKind(400, "The offer cannot be answered."),
     "rtc.stale_offer": ErrorKind(409, "A newer offer was answered already."),
     "rtc.connection_closed": ErrorKind(409, "This connection was replaced or closed."),
@@ -57,7 +59,7 @@ class Refused(Exception):
 
     detail: more, about form only, for the client's developer. error_id: with `internal`.
     more: what else the one who is refused may know, as JSON: `ended` with `session.ended`,
-    `opens_at` with `session.not_open`.
+    `opens_at` with `session.not_open`, `retry_after` with `busy`.
     """
 
     def __init__(

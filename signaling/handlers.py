@@ -16,6 +16,7 @@ from rooms.ports import Clock
 from rooms.service import SessionService
 from rooms.session import Seat
 from rooms.vocabulary import ParticipantId
+from signaling.admission import AdmissionControl
 from signaling.members import Connection, Members
 from signaling.protocol import (
     Admission,
@@ -95,6 +96,7 @@ class Services:
     members: Members
     clock: Clock
     ice: IceServers
+    admission: AdmissionControl
 
     async def seat(self, connection: Connection) -> Seat:
         """The connection's seat, which is the participant's present one.
@@ -123,6 +125,7 @@ async def join(services: Services, connection: Connection, _: Nothing) -> Data:
     A client who is to be admitted waits instead, and hears `room:admitted`.
     """
     grant = connection.grant
+    await services.admission.check(grant)
     joined = await services.rooms.join(grant.session, grant.participant)
     now = services.clock.now()
     if joined.seat is None:

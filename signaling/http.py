@@ -16,7 +16,7 @@ from rooms.service import Person, SessionService
 from rooms.session import LINKS_OUTLIVE_SESSION, Session
 from rooms.vocabulary import ParticipantId, Role, SessionId
 from signaling.accounts import Accounts
-from signaling.admission import as_refused, check_invited
+from signaling.admission import AdmissionControl, as_refused
 from signaling.errors import ERRORS, Refused, error_body
 from signaling.metrics import CONTENT_TYPE, Metrics
 from signaling.protocol import MAX_MESSAGE_BYTES, EndedSaid, PayloadType, SessionRequest, said
@@ -46,10 +46,11 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class Api:
     """The routes. url: where browsers find this server, for the links in answers.
 
-    check_ready: raises what new joins are refused with.
+    check_ready: raises what is out of order.
     """
 
     rooms: SessionService
+    admission: AdmissionControl
     people: People
     accounts: Accounts
     tokens: Tokens
@@ -83,9 +84,14 @@ class Api:
         return web.json_response({"status": "ok"})
 
     async def readiness(self, _: web.Request) -> web.Response:
-        """200 while the server takes new joins."""
+        """200 while what joins need works; `busy` while newcomers are to wait all the same.
+
+        Too much to do is no reason to be without traffic: those who are in a call reload, refresh
+        and end it by way of this server and no other.
+        """
         await self.check_ready()
-        return web.json_response({"status": "ready"})
+        busy = bool(self.admission.overload.reasons)
+        return web.json_response({"status": "ready", "busy": busy})
 
     async def exposition(self, _: web.Request) -> web.Response:
         """The counters, for Prometheus."""
@@ -97,7 +103,7 @@ class Api:
         grant = self.tokens.read_link(bearer(request))
         if not self._join_tokens.take(grant, self.clock.monotonic()):
             raise Refused("rate.limited")
-        await check_invited(self.rooms, grant)
+        await self.admission.check(grant)
         lifetime_s = int(JOIN_TOKEN_LIFETIME.total_seconds())
         return web.json_response({"token": self.tokens.join(grant), "expires_in": lifetime_s})
 
@@ -118,6 +124,7 @@ class Api:
     async def create_demo(self, request: web.Request) -> web.Response:
         """The same with made-up names, for the button on the home page."""
         check_origin(request, self.origins)
+        self.admission.check_room()
         if not self._demos.take(self.clock.monotonic()):
             raise Refused("rate.limited")
         password, number = secrets.token_urlsafe(12), secrets.token_hex(4)
@@ -191,7 +198,9 @@ def application(origins: Collection[str], metrics: Metrics) -> web.Application:
         except Refused as refused:
             metrics.refused_requests.labels(code=refused.code).inc()
             body = {"error": error_body(refused)}
-            return web.json_response(body, status=ERRORS[refused.code].status)
+            retry_after = refused.more.get("retry_after")
+            headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
+            return web.json_response(body, status=ERRORS[refused.code].status, headers=headers)
 
     app = web.Application(middlewares=[answer_refusals], client_max_size=MAX_MESSAGE_BYTES)
     headers = _security_headers(origins)

@@ -15,7 +15,7 @@ import structlog
 from media.errors import MediaError
 from rooms.errors import NotJoined, RoomsError, SeatReplaced, SessionOver
 from rooms.vocabulary import SignInId
-from signaling.admission import as_refused, check_invited
+from signaling.admission import as_refused
 from signaling.errors import Refused, error_body
 from signaling.handlers import CLIENT_EVENTS, Event, Services
 from signaling.link import Link
@@ -136,7 +136,7 @@ class Hub:
         grant = self._tokens.read_join(auth.get("token") if isinstance(auth, dict) else None)
         if grant.sign_in is not None and not await self._sign_in_valid(grant.sign_in):
             raise Refused("sign_in.required")
-        await check_invited(self._services.rooms, grant)
+        await self._services.admission.check(grant)
         if self._services.members.sockets_of(grant) >= MAX_SOCKETS:
             raise Refused("rate.limited")
         return grant

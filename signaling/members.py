@@ -121,6 +121,10 @@ class Members:
         """How many sockets are connected to a session."""
         return len(self._connected.get(session, ()))
 
+    def people(self) -> int:
+        """How many are in rooms. O(rooms)."""
+        return sum(map(len, self._seated.values()))
+
     def room_changed(self, session: SessionId, state: RoomState) -> None:
         """Tell everyone in the room."""
         _tell(self._seated.get(session, {}).values(), ROOM_STATE, state)

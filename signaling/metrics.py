@@ -26,6 +26,7 @@ from rooms.db.engine import StorageFailed
 from rooms.outbox import Backlog
 from rooms.ports import Clock
 from signaling.lag import Lag
+from signaling.overload import REASONS, Overload
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
@@ -162,6 +163,29 @@ class EventLoopLag(Collector):
         for rank, seconds in (("p50", lag.p50_s), ("p99", lag.p99_s), ("max", lag.max_s)):
             late.add_metric([rank], seconds)
         yield late
+
+
+class TooMuch(Collector):
+    """How busy the relay is, and why newcomers are refused."""
+
+    def __init__(self, overload: Overload, relay_busy_s: Callable[[], float]) -> None:
+        self._overload = overload
+        self._relay_busy_s = relay_busy_s
+
+    def collect(self) -> Iterable[Metric]:
+        yield CounterMetricFamily(
+            "plumm_relay_busy_seconds",
+            "How long the relay's thread was at work.",
+            value=self._relay_busy_s(),
+        )
+        refusing = GaugeMetricFamily(
+            "plumm_overload",
+            "1 while newcomers are refused for this reason, else 0.",
+            labels=["reason"],
+        )
+        for reason in REASONS:
+            refusing.add_metric([reason], reason in self._overload.reasons)
+        yield refusing
 
 
 class _Outbox(Collector):

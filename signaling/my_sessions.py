@@ -18,6 +18,7 @@ from rooms.service import SessionService
 from rooms.session import Invitation, Session
 from rooms.vocabulary import ParticipantId, SessionId, UserId
 from signaling.accounts import Accounts
+from signaling.admission import AdmissionControl
 from signaling.errors import Refused
 from signaling.protocol import GuestLinkRequest, MySessionSaid, MySessionsSaid, PayloadType, said
 from signaling.rate import TokenBuckets
@@ -42,6 +43,7 @@ class MySessions:
     """The routes. url: where browsers find this server."""
 
     rooms: SessionService
+    admission: AdmissionControl
     accounts: Accounts
     tokens: Tokens
     clock: Clock
@@ -75,7 +77,7 @@ class MySessions:
         grant = Grant(session.id, own.id, own.role, who.sign_in)
         if not self._join_tokens.take(grant, self.clock.monotonic()):
             raise Refused("rate.limited")
-        await self.rooms.invitation(session.id, own.id)
+        await self.admission.check(grant)
         lifetime_s = int(JOIN_TOKEN_LIFETIME.total_seconds())
         return web.json_response({"token": self.tokens.join(grant), "expires_in": lifetime_s})
 

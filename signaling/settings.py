@@ -119,6 +119,24 @@ class Settings(BaseSettings):
         "participants get credentials made from it that expire.",
     )
     max_participants: int = Field(default=12, ge=2, le=100, description="Most people in a room.")
+    max_people: int = Field(
+        default=5000,
+        ge=2,
+        description="Most people in all rooms; newcomers are told that the server is busy.",
+    )
+    busy_lag_ms: int = Field(
+        default=200,
+        ge=20,
+        description="Milliseconds that events may wait for the event loop (the 99th percentile of "
+        "ten seconds) before newcomers are told so.",
+    )
+    busy_relay_percent: int = Field(
+        default=85,
+        ge=1,
+        le=100,
+        description="Percentage of its time that the media relay's thread may be at work (over "
+        "five seconds) before newcomers are told so.",
+    )
     overtime_minutes: int = Field(
         default=120,
         ge=1,

@@ -31,6 +31,7 @@ from rooms.receipt import Notary
 from rooms.service import SessionService
 from rooms.vocabulary import Media, ParticipantId, Quality, SessionId
 from signaling.accounts import Accounts
+from signaling.admission import AdmissionControl
 from signaling.errors import Refused
 from signaling.handlers import Negotiator, Services
 from signaling.holdings import Holdings
@@ -40,9 +41,10 @@ from signaling.lag import LagMeter
 from signaling.load_test import LoadTest
 from signaling.mailbox import MailboxApi
 from signaling.members import Members
-from signaling.metrics import EventLoopLag, MediaCensus, Metrics, RelayTotals
+from signaling.metrics import EventLoopLag, MediaCensus, Metrics, RelayTotals, TooMuch
 from signaling.my_sessions import MySessions
 from signaling.operations import Operations
+from signaling.overload import Limits, Overload
 from signaling.pages import add_pages
 from signaling.receipt_key import read_or_make_receipt_key
 from signaling.secret import read_or_make_secret
@@ -54,6 +56,9 @@ from signaling.turn import IceServers
 log = structlog.get_logger(__name__)
 
 _EXPIRY_CHECK_S: Final = 1.0
+_LOAD_LOOKED_AT_EVERY_S: Final = 1.0
+# Its longest wait by itself is 1 ms; on a machine that is short of cores it may take some more.
+_RELAY_ANSWERS_WITHIN_S: Final = 0.25
 # What the server does by itself, once it is told to go.
 _WORK_ENDS_WITHIN_S: Final = 0.5
 _SIGN_INS_CHECK_S: Final = 10.0
@@ -68,9 +73,10 @@ class Sfu(MediaPlane, Negotiator, Protocol):
 
     @property
     def port(self) -> int: ...
-    @property
-    def running(self) -> bool: ...
+    async def answers(self, within_s: float) -> bool: ...
     def stats(self) -> dict[str, int]: ...
+    @property
+    def relay_busy_s(self) -> float: ...
     def census(self) -> Census: ...
     def lines(self, rooms_at_most: int) -> Mapping[str, Sequence[Line]]: ...
     def relay_objects(self) -> dict[str, int]: ...
@@ -138,6 +144,7 @@ class Plumm:
     database: Database
     dispatcher: Dispatcher
     lag: LagMeter
+    overload: Overload
     stopping: asyncio.Event
     tasks: Sequence[asyncio.Task[None]]
 
@@ -186,6 +193,10 @@ class Plumm:
         )
         metrics.watch(*database.metrics, *rooms.metrics, dispatcher.tries)
         metrics.watch_outbox(dispatcher.backlog, clock)
+        lag = LagMeter(clock)
+        lag.start()
+        overload = Overload(_limits(settings), clock, lag, lambda: sfu.relay_busy_s, members.people)
+        admission = AdmissionControl(rooms, overload)
         accounts = Accounts(
             people=people,
             clock=clock,
@@ -194,7 +205,7 @@ class Plumm:
             proxies=settings.trusted_proxies,
         )
         hub = Hub(
-            Services(rooms, sfu, members, clock, _ice_servers(settings)),
+            Services(rooms, sfu, members, clock, _ice_servers(settings), admission),
             tokens,
             people.sign_in_valid,
             metrics,
@@ -202,6 +213,7 @@ class Plumm:
         sockets = SocketServer(hub, settings.allowed_origins, metrics)
         api = Api(
             rooms=rooms,
+            admission=admission,
             people=people,
             accounts=accounts,
             tokens=tokens,
@@ -210,9 +222,9 @@ class Plumm:
             url=settings.url,
             origins=settings.allowed_origins,
             demo_sessions=settings.demo_sessions,
-            check_ready=lambda: _check_ready(sfu, database),
+            check_ready=lambda: _check_ready(sfu, database, dispatcher),
         )
-        mine = MySessions(rooms, accounts, tokens, clock, settings.url)
+        mine = MySessions(rooms, admission, accounts, tokens, clock, settings.url)
         app = application(settings.allowed_origins, metrics)
         sockets.attach(app)
         api.attach(app)
@@ -224,9 +236,7 @@ class Plumm:
         if settings.shows_mail:
             MailboxApi(_mailbox(settings), settings.allowed_origins).attach(app)
         add_pages(app, mail=settings.shows_mail)
-        lag = LagMeter(clock)
-        lag.start()
-        metrics.watch(EventLoopLag(lag.lag))
+        metrics.watch(EventLoopLag(lag.lag), TooMuch(overload, lambda: sfu.relay_busy_s))
         Operations(
             accounts=accounts,
             clock=clock,
@@ -242,6 +252,7 @@ class Plumm:
                 dispatcher.run(),
                 _every(_EXPIRY_CHECK_S, rooms.expire, stopping),
                 _every(_OBSERVED_EVERY_S, rooms.observe, stopping),
+                _every(_LOAD_LOOKED_AT_EVERY_S, overload.look, stopping),
                 _every(_FORGOTTEN_CHECK_S, rooms.end_forgotten, stopping),
                 _every(_SIGN_INS_CHECK_S, lambda: people.end_stale(members.sign_ins()), stopping),
                 _every(_OLD_FORGOTTEN_EVERY_S, people.forget_old, stopping),
@@ -261,6 +272,7 @@ class Plumm:
             database,
             dispatcher,
             lag,
+            overload,
             stopping,
             tasks,
         )
@@ -376,11 +388,21 @@ async def _database(settings: Settings) -> Database:
     return await Database.open(settings.database)
 
 
-async def _check_ready(sfu: Sfu, database: Database) -> None:
-    """Raise Refused(media.unavailable) or StorageFailed while nobody can join."""
-    if not sfu.running:
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        lag_s=settings.busy_lag_ms / 1000,
+        relay_share=settings.busy_relay_percent / 100,
+        people=settings.max_people,
+    )
+
+
+async def _check_ready(sfu: Sfu, database: Database, dispatcher: Dispatcher) -> None:
+    """Raise Refused(media.unavailable, outbox.unavailable) or StorageFailed for what is amiss."""
+    if not await sfu.answers(_RELAY_ANSWERS_WITHIN_S):
         raise Refused("media.unavailable")
     await database.check()
+    if not dispatcher.running:
+        raise Refused("outbox.unavailable")
 
 
 async def _every(

@@ -116,6 +116,16 @@ class Relay:
     def start(self) -> None: ...
     def stop(self) -> None:
         """End the thread, close the sockets and every connection; idempotent."""
+    def wake(self) -> int:
+        """Have the thread make a turn that it would not make yet; the turns it has made so far."""
+    @property
+    def turns(self) -> int:
+        """How often the thread has gone round: received, forwarded, sent. A live one goes on
+        within 2 ms of `wake`, whatever its load; one that ended or hangs never does."""
+    @property
+    def busy_us(self) -> int:
+        """How long the thread was at work since the start, its waits left out; what others took
+        of its core meanwhile is in it. As of its last turn."""
     def fileno(self) -> int:
         """An eventfd, readable when poll() has something."""
     def poll(self, limit: int = 64) -> list[Datagram]:

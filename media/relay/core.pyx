@@ -33,6 +33,7 @@ from media.relay.linux cimport (
     EFD_CLOEXEC,
     EFD_NONBLOCK,
     MSG_DONTWAIT,
+    atomic_read_i64,
     atomic_write_int,
     close,
     eventfd,
@@ -279,6 +280,20 @@ cdef class Relay:
             unlock(&shard.lock)
         if self.listener is not None:
             self.listener.close()
+
+    def wake(self):
+        cdef Shard *shard = self._here()
+        cdef int64_t turns = atomic_read_i64(&shard.turns)
+        wake(shard)
+        return turns
+
+    @property
+    def turns(self):
+        return atomic_read_i64(&self._here().turns)
+
+    @property
+    def busy_us(self):
+        return atomic_read_i64(&self._here().busy_us)
 
     def fileno(self):
         return self._here().events_fd

@@ -12,6 +12,7 @@ from media.relay.linux cimport (
     TIMER_ABSTIME,
     atomic_read_i64,
     atomic_read_int,
+    atomic_write_i64,
     clock_nanosleep,
     monotonic_us,
     pollfd,
@@ -45,7 +46,8 @@ cdef void run(Shard *shard) noexcept nogil:
     cdef int64_t now_us
     cdef bint window_over
     cdef Rate rate
-    rate.since_us = monotonic_us()
+    cdef int64_t awake_us = monotonic_us()
+    rate.since_us = awake_us
     rate.packets = 0
     rate.high = False
     while not atomic_read_int(&shard.stopping):
@@ -57,10 +59,12 @@ cdef void run(Shard *shard) noexcept nogil:
         window_over = now_us - rate.since_us >= RATE_WINDOW_US
         if window_over:
             estimate(&rate, now_us)
+        awake_us = turn_over(shard, awake_us)
         if messages < shard.receiver.capacity and not (
             rate.high and (messages or streams) and shard.gather_us
         ):
             wait(shard)
+            awake_us = monotonic_us()
             continue
         # Nobody asked the kernel who connects; those who are connected send like the others.
         shard.tcp.ready = shard.tcp.epoll >= 0 and (
@@ -68,6 +72,7 @@ cdef void run(Shard *shard) noexcept nogil:
         )
         if messages < shard.receiver.capacity:
             sleep_until(now_us + shard.gather_us)
+            awake_us = monotonic_us()
 
 
 cdef int process(Shard *shard, int messages, int streams, int64_t now_us) noexcept nogil:
@@ -95,6 +100,14 @@ cdef int process(Shard *shard, int messages, int streams, int64_t now_us) noexce
         shard.events_pending = False
         write(shard.events_fd, &one, sizeof(one))
     return packets
+
+
+cdef inline int64_t turn_over(Shard *shard, int64_t awake_us) noexcept nogil:
+    """Count a turn and how long it took, the waits left out; the present time."""
+    cdef int64_t now_us = monotonic_us()
+    atomic_write_i64(&shard.turns, shard.turns + 1)
+    atomic_write_i64(&shard.busy_us, shard.busy_us + now_us - awake_us)
+    return now_us
 
 
 cdef inline bint timer_is_due(Shard *shard, int64_t now_us) noexcept nogil:

@@ -564,6 +564,8 @@ cdef struct Shard:
     int events_fd
     int gather_us
     int stopping                    # atomic
+    int64_t turns                   # atomic; written by the thread alone
+    int64_t busy_us                 # likewise
     Turnstile lock
     # Held while datagrams leave. A verb that silences something passes it after `lock`.
     pthread_mutex_t sending

@@ -60,7 +60,8 @@ class FakeFault(Exception):
 class FakeSfu:
     """Answers every SDP that starts with "v=0". `calls` are the verbs that took effect.
 
-    breaks: while it is set, every offer meets a fault.
+    breaks: while it is set, every offer meets a fault. hangs: its thread answers nothing.
+    relay_busy_s: how long its thread was at work.
     """
 
     port = 9
@@ -74,6 +75,8 @@ class FakeSfu:
         self.calls: list[tuple[object, ...]] = []
         self.closed = False
         self.breaks = False
+        self.hangs = False
+        self.relay_busy_s = 0.0
 
     @classmethod
     async def start(cls, _settings: Settings, clock: Clock, news: MediaNews) -> Self:
@@ -191,9 +194,8 @@ class FakeSfu:
             rooms.setdefault(session, []).append(line)
         return dict(islice(rooms.items(), rooms_at_most))
 
-    @property
-    def running(self) -> bool:
-        return not self.closed
+    async def answers(self, _within_s: float) -> bool:
+        return not (self.closed or self.hangs)
 
     async def close(self) -> None:
         self.closed = True

@@ -18,6 +18,7 @@ import "./plumm-top-line";
 import { Following } from "./following";
 import { type Phase, RoomSession } from "./session";
 import {
+  BUSY,
   earlyWords,
   endedWords,
   endQuestion,
@@ -283,6 +284,8 @@ export class PlummRoom extends LitElement {
         return html`<plumm-prejoin .session=${session}></plumm-prejoin>`;
       case "early":
         return this.#early();
+      case "busy":
+        return this.#message(BUSY.title, BUSY.text);
       case "joining":
         return this.#joining();
       case "waiting":

@@ -33,6 +33,7 @@ import { devicesWords, type Notice, noticeWords } from "./words";
 export type Phase =
   | "checking"
   | "early"
+  | "busy"
   | "prejoin"
   | "joining"
   | "waiting"
@@ -83,6 +84,8 @@ export class RoomSession extends EventTarget {
   #signaling: SignalingClient | undefined;
   #stopWatchingNetwork: (() => void) | undefined;
   #token: { value: string; at: number } | undefined;
+  /** Whether one has pressed Join, and goes on to the room without another press. */
+  #wantsIn = false;
   /** What the person chose and the server has not confirmed; it wins over what the server says. */
   #unsent: Partial<OwnState> = {};
   #sending = false;
@@ -158,7 +161,7 @@ export class RoomSession extends EventTarget {
       void this.local.open(SOURCES.filter((source) => source === "microphone" || joined[source]));
       this.#connect();
     } else {
-      await this.#prejoin();
+      await this.#knock();
     }
   }
 
@@ -249,19 +252,22 @@ export class RoomSession extends EventTarget {
 
   // Getting in
 
-  async #prejoin(): Promise<void> {
+  /** Ask whether one may come in, and go on: to the pre-join card, or to the room. */
+  async #knock(): Promise<void> {
     try {
       this.#token = { value: await fetchJoinToken(this.#door), at: Date.now() };
     } catch (error) {
       // An unreachable server is met again, and waited for, after Join.
       if (error instanceof Refused) return this.#fail(error);
     }
+    if (this.#wantsIn) return this.#connect();
     void this.local.open(SOURCES);
     this.#enter("prejoin");
   }
 
   #connect(): void {
     const memory = tabSession(this.id);
+    this.#wantsIn = true;
     this.#enter("joining");
     this.#call ??= new Call(
       (offer) => this.#request("rtc:offer", offer, OFFER_TIMEOUT_MS),
@@ -417,6 +423,9 @@ export class RoomSession extends EventTarget {
       location.assign(signInAddress(location.pathname));
     } else if (error.opensAt !== undefined) {
       this.#waitForOpening(error.opensAt);
+    } else if (error.retryAfterS !== undefined) {
+      this.#finish("busy");
+      setTimeout(() => void this.#knock(), error.retryAfterS * 1_000);
     } else {
       this.failure = error;
       this.#finish("failed");
@@ -428,10 +437,10 @@ export class RoomSession extends EventTarget {
     this.#finish("early");
     const { least, most } = EARLY_RETRY_MS;
     const wait = Date.parse(opensAt) - Date.now();
-    setTimeout(() => void this.#prejoin(), Math.min(Math.max(wait, least), most));
+    setTimeout(() => void this.#knock(), Math.min(Math.max(wait, least), most));
   }
 
-  #finish(phase: "early" | "ended" | "replaced" | "failed"): void {
+  #finish(phase: "early" | "busy" | "ended" | "replaced" | "failed"): void {
     this.#stopMedia();
     this.#signaling?.close();
     this.#signaling = undefined;

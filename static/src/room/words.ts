@@ -214,6 +214,12 @@ export function earlyWords(opensAt: string, now: number): Page {
   };
 }
 
+/** The page of one who comes while the server has enough to do. */
+export const BUSY: Page = {
+  title: "We are very busy right now",
+  text: "Sessions that are under way come first. Keep this page open: it lets you in by itself in a moment.",
+};
+
 /** The page of a client who is to be let in. therapists: their names. */
 export function toBeAdmittedWords(therapists: readonly string[]): Page {
   const who = therapists.length > 0 ? namesWords(therapists) : "Your therapist";

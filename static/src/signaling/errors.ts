@@ -9,6 +9,8 @@ export class Refused extends Error {
   readonly ended: Ended | undefined;
   /** When the room opens; only with "session.not_open". */
   readonly opensAt: string | undefined;
+  /** When to come back, in seconds; only with "busy". */
+  readonly retryAfterS: number | undefined;
 
   constructor(body: ErrorBody) {
     super(body.message);
@@ -16,6 +18,7 @@ export class Refused extends Error {
     this.reference = body.id;
     this.ended = body.ended;
     this.opensAt = body.opens_at;
+    this.retryAfterS = body.retry_after;
   }
 }
 

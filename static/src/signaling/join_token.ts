@@ -35,6 +35,8 @@ export async function fetchJoinToken(
     | undefined;
   if (response.ok && body?.token !== undefined) return body.token;
   const passing = response.status >= 500 || response.status === TOO_MANY_REQUESTS;
-  if (!passing && body?.error !== undefined) throw new Refused(body.error);
+  // A server that is busy says when to come back: that is an answer.
+  const answered = !passing || body?.error?.code === "busy";
+  if (answered && body?.error !== undefined) throw new Refused(body.error);
   throw new Unreachable(`join token request: status ${response.status}`);
 }

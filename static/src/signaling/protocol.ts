@@ -144,6 +144,8 @@ export interface ErrorBody {
   ended?: Ended;
   /** With "session.not_open". */
   opens_at?: string;
+  /** With "busy": seconds. */
+  retry_after?: number;
 }
 
 export type Ack<Data> = { ok: true; data: Data } | { ok: false; error: ErrorBody };

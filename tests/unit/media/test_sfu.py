@@ -447,3 +447,18 @@ async def test_a_page_that_comes_back_is_told_again_what_is_watched(room: Room) 
     room.enters("anna")
     room.sfu.join(ROOM, "anna")
     assert room.news.layers == {}
+
+
+async def test_the_relay_answers_until_the_sfu_is_closed() -> None:
+    sfu = await Sfu.start(
+        relay_host="127.0.0.1",
+        port=0,
+        advertised=["127.0.0.1"],
+        listener=News(),
+        clock=StoppedClock(),
+        gather_us=1000,
+        tcp=False,
+    )
+    assert await sfu.answers(within_s=5)
+    await sfu.close()
+    assert not await sfu.answers(within_s=5)

@@ -399,3 +399,33 @@ async def test_a_stop_amid_deliveries_leaves_the_database_to_whoever_comes_next(
     again = Dispatcher(database, hooks, clock)
     assert await again.store_due() == len(ids) - len(done)
     assert await stored(database) == [(event_id, "works") for event_id in ids]
+
+
+async def test_a_dispatcher_runs_while_both_lanes_go_on(
+    database: Database, dispatcher: Dispatcher, hooks: Hooks, clock: FakeClock
+) -> None:
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def hangs(_recorded: Recorded[UserAdded]) -> None:
+        begun.set()
+        await go_on.wait()
+
+    hooks.sent(UserAdded, "hangs", hangs)
+    await happens(database, hooks, clock, UserAdded(MAYA))
+    running = asyncio.create_task(dispatcher.run())
+    await begun.wait()
+    assert dispatcher.running
+
+    clock.advance(61)
+    hooks.stored(UserSignedIn, "first", stores("first"))
+    await happens(database, hooks, clock, UserSignedIn(MAYA))
+    dispatcher.wake()
+    await eventually(lambda: stored(database), "one lane goes on")
+    assert not dispatcher.running
+
+    go_on.set()
+    await eventually(lambda: dispatcher.running, "it goes on")
+    dispatcher.stop()
+    await running
+    clock.advance(61)
+    assert not dispatcher.running

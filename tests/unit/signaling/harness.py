@@ -68,6 +68,13 @@ class Server:
             self.stopped = True
             await self.plumm.stop()
 
+    async def load(self, relay_share: float) -> None:
+        """Six seconds go by in which the relay's thread is at work for this share of them."""
+        for _ in range(6):
+            self.clock.advance(1)
+            self.sfu.relay_busy_s += relay_share
+            await self.plumm.overload.look()
+
     def counted(self, name: str, **labels: str) -> float:
         return self.plumm.metrics.value(f"plumm_signaling_{name}", **labels)
 

@@ -218,7 +218,7 @@ async def test_health_and_metrics_are_served(server: Server) -> None:
 
 async def test_a_server_is_ready_while_its_database_answers(server: Server) -> None:
     ready = await server.http.get(f"{server.url}/readyz")
-    assert (ready.status, await ready.json()) == (200, {"status": "ready"})
+    assert (ready.status, await ready.json()) == (200, {"status": "ready", "busy": False})
     async with server.plumm.database.transaction() as connection:
         await connection.execute(text("ALTER TABLE alembic_version RENAME TO elsewhere"))
     refused = await server.http.get(f"{server.url}/readyz")

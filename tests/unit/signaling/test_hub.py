@@ -11,11 +11,14 @@ from rooms.hooks import Hooks
 from rooms.service import Person, SessionService
 from rooms.session import Session
 from rooms.vocabulary import SignInId
+from signaling.admission import AdmissionControl
 from signaling.handlers import Event, Services, join
 from signaling.hub import Hub
+from signaling.lag import LagMeter
 from signaling.link import Link, SendQueue
 from signaling.members import Connection, Members
 from signaling.metrics import Metrics
+from signaling.overload import Limits, Overload
 from signaling.protocol import Nothing
 from signaling.tokens import Grant, Tokens
 from signaling.turn import IceServers
@@ -39,7 +42,18 @@ class World:
         self.rooms = news.rooms = SessionService(
             self.clock, database, Hooks(), sfu, self.members, NoNotary(), max_participants=12
         )
-        services = Services(self.rooms, sfu, self.members, self.clock, IceServers((), ""))
+        limits = Limits(lag_s=1, relay_share=1, people=100)
+        overload = Overload(
+            limits, self.clock, LagMeter(self.clock), lambda: sfu.relay_busy_s, self.members.people
+        )
+        services = Services(
+            self.rooms,
+            sfu,
+            self.members,
+            self.clock,
+            IceServers((), ""),
+            AdmissionControl(self.rooms, overload),
+        )
         events = {"room:join": Event(Nothing, self._slow_join)}
         self.hub = Hub(services, self.tokens, self._sign_in_valid, Metrics(), events)
 

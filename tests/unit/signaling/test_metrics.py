@@ -14,6 +14,7 @@ from rooms.vocabulary import EndCause, Status
 from signaling.errors import ERRORS
 from signaling.handlers import CLIENT_EVENTS
 from signaling.metrics import RelayTotals
+from signaling.overload import REASONS
 from tests.support.eventually import eventually
 from tests.unit.signaling.harness import Booking, Server
 
@@ -24,7 +25,7 @@ VALUES = {
     "event": {"unknown", *CLIENT_EVENTS},
     "outcome": OUTCOMES | {"done", "failed", "parked"},
     "code": set(ERRORS),
-    "reason": {"slow_consumer", "idle", *ERRORS},
+    "reason": {"slow_consumer", "idle", *ERRORS, *REASONS},
     "command": set(get_args(Command)),
     "status": set(get_args(Status)),
     "cause": set(get_args(EndCause)),

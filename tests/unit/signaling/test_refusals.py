@@ -40,7 +40,7 @@ async def refused_socket(booking: Booking, token: object, **headers: str) -> str
         await client.connect(token, **headers)
     assert client.refusal is not None
     data = client.refusal["data"]
-    assert set(data) == {"code", "message"} | ({"ended"} & set(data))
+    assert set(data) == {"code", "message"} | ({"ended", "retry_after"} & set(data))
     code: str = data["code"]
     assert booking.server.counted("refused_connections_total", code=code) == 1
     return code
@@ -263,6 +263,21 @@ async def _(booking: Booking) -> str:
     await booking.server.stop()
     response = await booking.server.http.get(f"{booking.server.url}/readyz")
     return str((await response.json())["error"]["code"])
+
+
+@provokes("outbox.unavailable")
+async def _(booking: Booking) -> str:
+    server = booking.server
+    server.plumm.dispatcher.stop()
+    server.clock.advance(600)
+    response = await server.http.get(f"{server.url}/readyz")
+    return str((await response.json())["error"]["code"])
+
+
+@provokes("busy")
+async def _(booking: Booking) -> str:
+    await booking.server.load(relay_share=1.0)
+    return await refused_socket(booking, booking.join_token("Maya"))
 
 
 @provokes("rtc.bad_offer")
