@@ -4,7 +4,7 @@ Rates are for the reader to tell, from two answers: what flows is told in totals
 server's clock beside them. So nothing is kept for whoever looks on.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -26,13 +26,15 @@ class MediaFigures(Protocol):
     """What the media plane tells of itself: a part of `media.sfu.Sfu`."""
 
     def stats(self) -> dict[str, int]: ...
+    @property
+    def relay_busy_s(self) -> float: ...
     def census(self) -> Census: ...
     def lines(self, rooms_at_most: int) -> Mapping[str, Sequence[Line]]: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Operations:
-    """The route. sockets: how many are open."""
+    """The route. sockets: how many are open. refusing: why newcomers are, if they are."""
 
     accounts: Accounts
     clock: Clock
@@ -40,6 +42,7 @@ class Operations:
     lag: Callable[[], Lag]
     backlog: Callable[[], Awaitable[Backlog]]
     sockets: Callable[[], int]
+    refusing: Callable[[], Collection[str]]
 
     def attach(self, app: web.Application) -> None:
         """Serve the route, on an application made by `signaling.http.application`."""
@@ -52,6 +55,7 @@ class Operations:
         census = self.media.census()
         figures = {
             "clock_s": self.clock.monotonic(),
+            "refusing": sorted(self.refusing()),
             "sockets": self.sockets(),
             "participants": census.participants,
             "qualities": {word or "unknown": n for word, n in census.qualities.items()},
@@ -61,7 +65,7 @@ class Operations:
                 for session, lines in self.media.lines(_ROOMS_SHOWN).items()
             ],
             "loop_lag": self.lag(),
-            "relays": [self.media.stats()],
+            "relays": [self.media.stats() | {"busy_s": self.media.relay_busy_s}],
             "outbox": outbox,
         }
         return web.json_response(said(OperationsSaid, figures))

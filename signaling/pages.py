@@ -14,6 +14,7 @@ _PAGES: Final = {
     "/sign-in": "sign-in.html",
     "/reset": "reset.html",
     "/dashboard": "dashboard.html",
+    "/operations": "operations.html",
 }
 _NOT_BUILT: Final = (
     "<!doctype html><html lang=en><title>Plumm</title>"

@@ -462,8 +462,9 @@ class LagSaid(_Said):
 
 
 class RelaySaid(_Said):
-    """One relay thread: its totals."""
+    """One relay thread: its totals, and how long it was at work."""
 
+    busy_s: float
     packets_in: int
     bytes_in: int
     packets_out: int
@@ -491,6 +492,7 @@ class OperationsSaid(_Said):
     """The answer to `GET /api/operations`."""
 
     clock_s: float
+    refusing: tuple[str, ...]
     sockets: int
     rooms: int
     participants: int

@@ -244,6 +244,7 @@ class Plumm:
             lag=lag.lag,
             backlog=dispatcher.backlog,
             sockets=lambda: int(metrics.value("plumm_signaling_sockets")),
+            refusing=lambda: overload.reasons,
         ).attach(app)
         stopping = asyncio.Event()
         tasks = [

@@ -14,6 +14,7 @@ export default defineConfig({
         "reset.html",
         "dashboard.html",
         "mail.html",
+        "operations.html",
       ],
     },
   },

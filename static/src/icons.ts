@@ -74,6 +74,10 @@ export const calendar = icon(
   svg`<rect x="4" y="5.5" width="16" height="14" rx="2.5" /><path d="M4 10.500h16M8.500 3.500v4M15.500 3.500v4" />`,
 );
 
+export const gauge = icon(
+  svg`<path d="M5 18a8.500 8.500 0 1 1 14 0" /><path d="M12 14.500l3.500-4.500" />`,
+);
+
 /** Two people, one conversation. */
 export const mark = html`<svg width="32" height="32" viewBox="0 0 32 32" aria-hidden="true">
   <circle cx="12.5" cy="17" r="10" fill="currentColor" />

@@ -185,6 +185,21 @@ class Server:
         each = {one["role"]: Account(one["email"], one["password"]) for one in made["accounts"]}
         return Accounts(made["session_id"], each["therapist"], each["client"])
 
+    def admin(self) -> Account:
+        """Somebody who runs the platform, with an account made by the command line."""
+        account = Account("root@example.org", "a long enough password")
+        subprocess.run(
+            self._words(
+                *("user", "add", account.email, "--password-stdin"),
+                *("--name", "Kim Root", "--role", "admin"),
+            ),
+            env=self._environment,
+            input=f"{account.password}\n".encode(),
+            capture_output=True,
+            check=True,
+        )
+        return account
+
     def _post(self, path: str, body: object) -> Any:
         token = Tokens(self.secret, SystemClock()).admin()
         request = urllib.request.Request(

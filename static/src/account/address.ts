@@ -1,6 +1,8 @@
 /** Where the pages of people with an account are. Pure. */
 
 export const DASHBOARD = "/dashboard";
+/** For admins. */
+export const OPERATIONS = "/operations";
 export const SIGN_IN = "/sign-in";
 /** Asks for a mail; with the mail's token as the fragment, for the new password. */
 export const RESET = "/reset";

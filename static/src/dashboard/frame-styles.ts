@@ -56,6 +56,10 @@ export const frameStyles = css`
     text-decoration: none;
   }
 
+  nav a[aria-current]:not(.button, .brand) {
+    background: var(--plum-soft);
+  }
+
   section,
   ul {
     display: grid;
@@ -143,7 +147,6 @@ export const frameStyles = css`
       align-items: center;
       gap: 12px;
       font-size: var(--text-m);
-      background: var(--plum-soft);
     }
 
     main {

@@ -1,9 +1,9 @@
 import { html, LitElement, nothing } from "lit";
 import { customElement, state } from "lit/decorators.js";
 import { repeat } from "lit/directives/repeat.js";
-import { DASHBOARD, signInAddress } from "../account/address";
+import { DASHBOARD, OPERATIONS, signInAddress } from "../account/address";
 import { problemWords } from "../account/words";
-import { calendar, mark } from "../icons";
+import { calendar, gauge, mark } from "../icons";
 import { forms } from "../styles/forms";
 import { base, buttons, card } from "../styles/shared";
 import { frameStyles } from "./frame-styles";
@@ -55,6 +55,7 @@ export class PlummDashboard extends LitElement {
         <a class="brand" href="/">${mark} Plumm</a>
         <nav aria-label="Plumm">
           <a href=${DASHBOARD} aria-current="page">${calendar} Sessions</a>
+          ${me?.role === "admin" ? html`<a href=${OPERATIONS}>${gauge} Operations</a>` : nothing}
         </nav>
         ${
           me === undefined

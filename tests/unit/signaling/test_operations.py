@@ -28,7 +28,7 @@ async def operations(server: Server, cookie: str) -> Any:
 async def test_an_empty_server_tells_zeros(server: Server, cookie: str) -> None:
     found = await operations(server, cookie)
     assert (found["rooms"], found["participants"], found["sockets"]) == (0, 0, 0)
-    assert (found["worst_rooms"], found["qualities"]) == ([], {})
+    assert (found["worst_rooms"], found["qualities"], found["refusing"]) == ([], {}, [])
     assert len(found["relays"]) == 1
     assert found["loop_lag"].keys() == {"p50_s", "p99_s", "max_s"}
 
