@@ -17,7 +17,7 @@ import click
 from rich.console import Console
 from rich.status import Status
 
-from scripts.client.crowd import PumpCrowd
+from scripts.client.crowd import Crowd, PumpCrowd
 from scripts.load import report
 from scripts.load.page import page
 from scripts.load.record import Sample
@@ -68,10 +68,9 @@ def _print_kept(context: click.Context, _parameter: click.Parameter, wanted: boo
               callback=_print_kept, help="Print the scenarios that come with it.")  # fmt: skip
 @click.option("--scenario", "named", metavar="NAME|FILE",
               help="What happens: one of --scenarios, or a TOML file.")  # fmt: skip
-@click.option(
-    "--clients", type=click.Choice(["pump"]), default="pump", show_default=True, expose_value=False,
-    help="Who takes part: real connections, with media made by native code.",
-)  # fmt: skip
+@click.option("--clients", type=click.Choice(["pump", "wrtc"]), default="pump", show_default=True,
+              help="What makes the media on real connections: native code that sends a recording, "
+                   "for hundreds, or libwebrtc's encoders, for tens.")  # fmt: skip
 @click.option("--rooms", type=click.IntRange(1, MOST_ROOMS), help="At a time.  [default: 5]")
 @click.option("--people", type=click.IntRange(2, MOST_PEOPLE),
               help="Participants of each room, without --scenario.  [default: 2]")  # fmt: skip
@@ -91,6 +90,7 @@ def main(
     *,
     url: str,
     named: str | None,
+    clients: str,
     rooms: int | None,
     people: int | None,
     duration: int | None,
@@ -120,12 +120,30 @@ def main(
     if not key:
         raise click.UsageError(f"{KEY_VARIABLE} is not set: the server's load-test key")
     _allow_files(scenario)
+    crowd = PumpCrowd() if clients == "pump" else _libwebrtc(scenario)
     try:
         with Console(stderr=True).status("Asking the server") as status:
-            outcome = asyncio.run(_run(url, key, scenario, status))
+            outcome = asyncio.run(_run(url, key, scenario, crowd, status))
     except NoTarget as error:
         _fail(str(error))
     _tell(outcome, as_json=as_json, file=file)
+
+
+def _libwebrtc(scenario: Scenario) -> Crowd:
+    """Loaded only where it is asked for: it is large, and optional."""
+    try:
+        from scripts.client.libwebrtc import MOST_PEOPLE, WrtcCrowd
+    except ModuleNotFoundError as error:
+        if error.name != "webrtc":
+            raise
+        raise click.UsageError(
+            "--clients wrtc needs libwebrtc: pip install 'plumm[load]'"
+        ) from None
+    if scenario.participants > MOST_PEOPLE:
+        raise click.UsageError(
+            f"{scenario.participants} participants: {MOST_PEOPLE} are the most with --clients wrtc"
+        )
+    return WrtcCrowd()
 
 
 def _given(**options: float | None) -> dict[str, Any]:
@@ -145,7 +163,7 @@ def _allow_files(scenario: Scenario) -> None:
         )
 
 
-async def _run(url: str, key: str, scenario: Scenario, status: Status) -> Outcome:
+async def _run(url: str, key: str, scenario: Scenario, crowd: Crowd, status: Status) -> Outcome:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -158,7 +176,7 @@ async def _run(url: str, key: str, scenario: Scenario, status: Status) -> Outcom
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, interrupt)
-    run = Run(await Target.prove(url, key), scenario, PumpCrowd())
+    run = Run(await Target.prove(url, key), scenario, crowd)
 
     def tell(now: Sample) -> None:
         if not stop.is_set():

@@ -64,10 +64,7 @@ def summary(outcome: Outcome) -> Json:
         "actions": {doing: _action(record, doing) for doing in DOINGS},
         "late_ms": _spread([late_s * 1000 for late_s in record.late_s]),
         "media": _media(outcome.media),
-        "generator": {
-            "late_ms": round(outcome.media.slipped_us / 1000, 1),
-            "unsent": outcome.media.unsent,
-        },
+        "generator": _generator(outcome.media),
         "server": _server(record.samples),
         "over_time": [_sample(sample) for sample in record.samples],
     }
@@ -119,6 +116,13 @@ def _media(total: Figures) -> Json:
             "not_authentic": total.refused,
         },
     }
+
+
+def _generator(total: Figures) -> Json | None:
+    """Of the pump, the one that times packets."""
+    if not any(total.delays):
+        return None
+    return {"late_ms": round(total.slipped_us / 1000, 1), "unsent": total.unsent}
 
 
 def _delays(total: Figures) -> Iterator[tuple[str, float | None]]:

@@ -55,12 +55,19 @@ class Figures:
 
     def since(self, earlier: "Figures") -> "Figures":
         """What happened between `earlier` and this."""
+        return self._with(earlier, -1)
+
+    def plus(self, other: "Figures") -> "Figures":
+        """Both together."""
+        return self._with(other, 1)
+
+    def _with(self, other: "Figures", factor: int) -> "Figures":
         counts = {
-            field.name: getattr(self, field.name) - getattr(earlier, field.name)
+            field.name: getattr(self, field.name) + factor * getattr(other, field.name)
             for field in fields(self)
             if field.name != "delays"
         }
-        delays = tuple(a - b for a, b in zip(self.delays, earlier.delays, strict=True))
+        delays = tuple(a + factor * b for a, b in zip(self.delays, other.delays, strict=True))
         return Figures(**counts, delays=delays)
 
     def delivered(self) -> float | None:

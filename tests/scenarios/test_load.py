@@ -164,6 +164,39 @@ async def test_a_server_that_dies_is_failures_in_the_report(tmp_path: Path) -> N
     assert report["actions"]["end"]["failures"]["server_gone"] >= 2
 
 
+def test_libwebrtc_takes_part_and_does_all_that_people_do(server: Server, tmp_path: Path) -> None:
+    scenario = tmp_path / "all.toml"
+    scenario.write_text(
+        """
+        rooms = 1
+        duration_s = 10
+        seed = 1
+        [[kinds]]
+        people = 3
+        bitrate_kbit = 300
+        [kinds.churn]
+        leaves = 12
+        refreshes = 12
+        mutes = 12
+        reconnects = 12
+        moves = 12
+        away_s = 1.0
+        """
+    )
+    done = load(server.url, "--clients=wrtc", f"--scenario={scenario}", "--json")
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report["failed"] == 0, report["actions"]
+    done_well = {doing for doing, action in report["actions"].items() if action["count"]}
+    assert done_well >= {"join", "first_media", "leave", "refresh", "mute", "reconnect", "move"}
+    # The third one is away.
+    assert report["actions"]["end"]["count"] == 2
+    assert report["media"]["packets"]["received"] > 1000
+    assert report["media"]["loss"] < 0.05
+    assert report["media"]["delivered"] > 0.6
+    assert report["generator"] is None
+
+
 def test_a_server_with_another_key_is_not_loaded(server: Server) -> None:
     done = load(server.url, key="another key, of 32 characters...")
     assert (done.returncode, done.stdout) == (1, "")

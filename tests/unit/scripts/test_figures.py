@@ -40,6 +40,7 @@ def test_a_period_is_the_difference_of_two_totals() -> None:
     period = after.since(before)
     assert (period.sent, period.received) == (20, 16)
     assert period.delays == (0, 4, 0)
+    assert before.plus(period) == after
     assert period.delay_us(50) == 1
 
 

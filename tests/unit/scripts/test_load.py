@@ -88,6 +88,26 @@ def test_where_nothing_answers_nothing_is_loaded() -> None:
     assert "plumm-load: http://127.0.0.1:9 takes no load test by this key" in done.output
 
 
+def test_libwebrtc_is_an_extra_and_the_command_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    # What Python finds is None: as where it is not installed.
+    monkeypatch.setitem(sys.modules, "webrtc", None)
+    monkeypatch.delitem(sys.modules, "scripts.client.libwebrtc", raising=False)
+    monkeypatch.delitem(sys.modules, "scripts.client.camera", raising=False)
+    done = CliRunner().invoke(
+        main, ["http://127.0.0.1:9", "--clients=wrtc"], env={"PLUMM_LOAD_KEY": "k"}
+    )
+    assert done.exit_code == 2
+    assert "--clients wrtc needs libwebrtc: pip install 'plumm[load]'" in done.output
+
+
+def test_libwebrtc_is_for_tens_of_people() -> None:
+    done = CliRunner().invoke(
+        main, ["http://127.0.0.1:9", "--clients=wrtc", "--rooms=31"], env={"PLUMM_LOAD_KEY": "k"}
+    )
+    assert done.exit_code == 2
+    assert "62 participants: 60 are the most with --clients wrtc" in done.output
+
+
 def test_a_scenario_says_itself_who_is_in_its_rooms() -> None:
     done = CliRunner().invoke(
         main, ["http://127.0.0.1:9", "--scenario=churn", "--people=3"], env={"PLUMM_LOAD_KEY": "k"}
