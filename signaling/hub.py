@@ -82,6 +82,13 @@ class Hub:
         """The socket is closed; its participant's grace begins."""
         connection = self._connections.pop(link)
         connection.gone = True
+        log.info(
+            "link.closed",
+            session=connection.grant.session,
+            participant=connection.grant.participant,
+            in_room=connection.seat is not None,
+            silence_s=round(link.silence_s, 1),
+        )
         self._lose_seat(connection)
 
     def sign_ins_over(self, ended: Collection[SignInId]) -> None:

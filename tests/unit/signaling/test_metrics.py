@@ -164,6 +164,7 @@ async def test_a_session_is_seen_from_its_join_to_what_follows_from_its_end(
     assert value("plumm_signaling_ack_seconds_count", event="session:end") == 2
     assert value("plumm_outbox_deliveries_total", hook="audit", outcome="done") > 0
     assert value("plumm_database_transaction_seconds_count") > 0
+    assert value("plumm_database_connections", state="idle") > 0
     assert value("plumm_database_statement_seconds_count", verb="insert") > 0
 
 
