@@ -10,9 +10,9 @@ ICE or DTLS: it is handed connected sockets and SRTP keys.
 import math
 import threading
 
-from libc.stdint cimport UINT64_MAX, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
+from libc.stdint cimport UINT64_MAX, int64_t, uint8_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free, realloc
-from libc.string cimport memcpy, memset
+from libc.string cimport memcpy
 from media.relay.locks cimport (
     control_lock, relay_lock, turnstile_destroy, turnstile_init, unlock,
 )
@@ -20,6 +20,7 @@ from media.relay.wire cimport get16, get32
 from scripts.pump cimport linux, wire
 from scripts.pump.reports cimport note_packet, note_sender_report, report
 from scripts.pump.schedule cimport enter, leave, set_pace, take_turn
+from scripts.pump.sending cimport send_turn
 from scripts.pump.state cimport (
     AUDIO, BATCH, BUCKETS, MOST_BURST, PAYLOAD_TYPES, SLOT_BYTES, VIDEO, Batch, Clip, Crypt,
     Engine, Flow, Frame, Peer,
@@ -34,8 +35,6 @@ cdef enum:
     # On their way when sending flat out: enough that the server never waits, few enough that
     # what waits for it is still in the cache, as it would be at a lower rate.
     WINDOW = 512
-    # Browsers stop sending MID when reports arrive, one to two seconds into a stream.
-    PACKETS_WITH_MID = 100
 
 cdef uint64_t SLIP_AFTER_NS = 20_000_000
 # What a verb adds begins after it at the latest.
@@ -50,91 +49,6 @@ cdef uint64_t REPORT_EVERY_NS = 100_000_000
 
 
 # Sending
-
-cdef bint compose(
-    Engine *engine, Flow *flow, int place, int count, Frame *rest, uint64_t now_ns
-) noexcept nogil:
-    """Write and protect packet `place` of `count` into the outgoing batch.
-
-    rest: what of the frame is to be sent yet; it shrinks.
-    """
-    cdef Peer *peer = flow.peer
-    cdef uint8_t *packet = engine.outgoing.buffers[place]
-    cdef bint last = place == count - 1
-    cdef bint with_mid = flow.mid_id and flow.sent < PACKETS_WITH_MID
-    cdef uint32_t timestamp = wire.timestamp_at(now_ns, flow.clock_khz)
-    cdef int begin, length
-    begin = wire.write_header(packet, last, flow.payload_type, flow.seq, timestamp, flow.ssrc)
-    begin += wire.write_extensions(
-        packet + begin, flow.mid_id if with_mid else 0, flow.mid, flow.mid_bytes,
-        flow.twcc_id, peer.transport_seq,
-    )
-    if flow.kind == VIDEO:
-        length = begin + write_picture(
-            packet + begin, place == 0, last, flow.picture_id, flow.packet_bytes - begin, rest
-        )
-    else:
-        length = begin + wire.write_opus(
-            packet + begin, rest.data, rest.length, flow.packet_bytes - begin
-        )
-    if last:
-        wire.write_stamp(packet + length, flow.number, now_ns)
-    flow.sent_bytes += length - begin
-    flow.seq += 1
-    flow.sent += 1
-    peer.transport_seq += 1
-    if engine.protect(peer.seal, packet, &length) != 0:
-        return False
-    engine.outgoing.vectors[place].iov_len = length
-    return True
-
-
-cdef int write_picture(
-    uint8_t *payload, bint first, bint last, uint16_t picture_id, int room, Frame *rest
-) noexcept nogil:
-    """As much of a VP8 frame as goes into `room` bytes, filled up with zeros; returns `room`."""
-    cdef int at = wire.write_vp8_descriptor(payload, first, picture_id)
-    cdef int taken = min(rest.length, room - at - (wire.STAMP_BYTES if last else 0))
-    memcpy(payload + at, rest.data, taken)
-    memset(payload + at + taken, 0, room - at - taken)
-    rest.data += taken
-    rest.length -= taken
-    return room
-
-
-cdef int packets_of(const Flow *flow, const Frame *frame) noexcept nogil:
-    """A picture that is larger than the flow's burst takes more packets."""
-    cdef int room = flow.packet_bytes - (
-        wire.HEADER_BYTES + wire.MOST_EXTENSION_BYTES + wire.DESCRIPTOR_BYTES
-    )
-    if flow.kind == AUDIO:
-        return flow.burst
-    return min(max(flow.burst, (frame.length + wire.STAMP_BYTES + room - 1) // room), BATCH)
-
-
-cdef void send_turn(Engine *engine, Flow *flow, uint64_t now_ns) noexcept nogil:
-    """One picture, or one packet of audio."""
-    cdef Frame rest
-    cdef int written = 0
-    cdef int count, accepted
-    if flow.keyframe_due or flow.frame == flow.clip.count:
-        flow.frame = 0
-        flow.keyframe_due = False
-    rest = flow.clip.frames[flow.frame]
-    count = packets_of(flow, &rest)
-    while written < count and compose(engine, flow, written, count, &rest, now_ns):
-        written += 1
-    accepted = linux.sendmmsg(
-        flow.peer.fd, engine.outgoing.messages, written, linux.MSG_DONTWAIT
-    )
-    accepted = max(accepted, 0)
-    engine.sent += accepted
-    engine.expected += <uint64_t>accepted * flow.peer.others
-    engine.unsent += count - accepted
-    engine.keyframes += flow.kind == VIDEO and flow.frame == 0
-    flow.picture_id = (flow.picture_id + 1) & 0x7FFF
-    flow.frame += 1
-
 
 cdef int send_due(Engine *engine, uint64_t until_ns, uint64_t limit) noexcept nogil:
     """Take the turns due by `until_ns`, until `limit` packets were sent in all."""
@@ -152,9 +66,11 @@ cdef int send_due(Engine *engine, uint64_t until_ns, uint64_t limit) noexcept no
 
 cdef void report_due(Engine *engine, uint64_t now_ns) noexcept nogil:
     """Each peer in its turn, all of them in REPORT_EVERY_NS."""
-    if engine.report_ns + REPORT_EVERY_NS < now_ns:
+    if engine.peer_count == 0:
+        engine.report_ns = now_ns + REPORT_EVERY_NS
+    elif engine.report_ns + REPORT_EVERY_NS < now_ns:
         engine.report_ns = now_ns
-    while engine.peer_count and engine.report_ns <= now_ns:
+    while engine.report_ns <= now_ns:
         if engine.reporting >= engine.peer_count:
             engine.reporting = 0
         report(engine, engine.peers[engine.reporting], now_ns)

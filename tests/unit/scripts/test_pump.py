@@ -320,6 +320,13 @@ def test_what_runs_is_not_started_again(pump: Pump) -> None:
         pump.start(1_000)
 
 
+async def test_one_without_peers_rests(pump: Pump) -> None:
+    pump.start()
+    begun, used_before = time.monotonic(), time.process_time()
+    await eventually(lambda: time.monotonic() - begun > 0.5)
+    assert time.process_time() - used_before < 0.2
+
+
 async def test_peers_come_and_go_while_it_runs(
     pump: Pump, wire: tuple[socket.socket, socket.socket]
 ) -> None:
