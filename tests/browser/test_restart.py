@@ -9,12 +9,9 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Error
 
-from rooms import store
-from rooms.attendance import Interval
-from rooms.db.engine import Database, sqlite_url
-from rooms.vocabulary import SessionId
 from tests.browser.conftest import OpenRoom
 from tests.browser.room import Room
+from tests.support.attendance import media_stays
 from tests.support.eventually import eventually
 from tests.support.server import Server, Session
 
@@ -26,25 +23,12 @@ BACK_WITHIN_S = 8
 STORED_WITHIN_S = 1.5
 
 
-async def stays(data_dir: Path, session: Session) -> list[list[Interval]]:
-    """The stays with media of each participant, as they are stored by now."""
-    database = await Database.open(sqlite_url(data_dir / "plumm.sqlite3"))
-    try:
-        async with database.reading() as connection:
-            of = SessionId(session.session_id)
-            found = (await store.intervals(connection, [of]))[of]
-    finally:
-        await database.close()
-    media = [stay for stay in found if stay.kind == "media"]
-    people = dict.fromkeys(stay.participant for stay in media)
-    return [[stay for stay in media if stay.participant == one] for one in people]
-
-
 async def seen_together(data_dir: Path, session: Session, number: int = 1) -> bool:
     """Whether both have been there for two seconds, in their stay of this number."""
-    people = await stays(data_dir, session)
-    lengths = [(of[-1].until - of[-1].since).total_seconds() for of in people if len(of) == number]
-    assert len(lengths) == 2, f"stays: {people}"
+    stays = await media_stays(data_dir, session.session_id)
+    newest = [of[-1] for of in stays.values() if len(of) == number]
+    lengths = [(stay.until - stay.since).total_seconds() for stay in newest]
+    assert len(lengths) == 2, f"stays: {stays}"
     return min(lengths) >= 2
 
 
@@ -87,8 +71,8 @@ async def test_after_a_kill_everyone_is_back_in_the_same_session_as_they_were(
         await dialog.get_by_role("button", name="End session", exact=True).click()
         heading = client.page.get_by_role("heading", name="This session has ended")
         await eventually(heading.is_visible, "the end")
-        people = await stays(tmp_path, session)
-    for before, after in people:
+        stays = await media_stays(tmp_path, session.session_id)
+    for before, after in stays.values():
         assert killed_at - STORED_WITHIN_S < before.until.timestamp() <= killed_at
         assert open_at - 1 < after.since.timestamp() < open_at + BACK_WITHIN_S
 
@@ -132,10 +116,13 @@ async def test_one_whose_page_is_gone_is_counted_no_second_longer(
         reconnecting = therapist.page.get_by_text("reconnecting").first
         await eventually(reconnecting.is_visible, "the other to be missed")
 
+        async def ends() -> list[float]:
+            stays = await media_stays(tmp_path, session.session_id)
+            return [of[-1].until.timestamp() for of in stays.values()]
+
         async def therapist_goes_on() -> bool:
-            ends = [of[-1].until.timestamp() for of in await stays(tmp_path, session)]
-            return max(ends) > gone_at + 2
+            return max(await ends()) > gone_at + 2
 
         await eventually(therapist_goes_on)
-        ends = sorted(of[-1].until.timestamp() for of in await stays(tmp_path, session))
-    assert began_at - STORED_WITHIN_S < ends[0] <= gone_at + 1
+        first, _ = sorted(await ends())
+    assert began_at - STORED_WITHIN_S < first <= gone_at + 1

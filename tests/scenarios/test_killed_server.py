@@ -6,12 +6,9 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from rooms import store
-from rooms.attendance import Interval
-from rooms.db.engine import Database, sqlite_url
-from rooms.vocabulary import SessionId
 from scripts.client.peer import Peer
 from scripts.pump import Pump
+from tests.support.attendance import media_stays
 from tests.support.eventually import eventually
 from tests.support.server import Server
 
@@ -20,17 +17,6 @@ PACKETS_PER_SECOND = 200
 FLOWS_WITHIN_S = 8
 # Presence is stored once a second.
 STORED_WITHIN_S = 1.5
-
-
-async def stays(data_dir: Path, session: str) -> list[Interval]:
-    """The stored stays with media."""
-    database = await Database.open(sqlite_url(data_dir / "plumm.sqlite3"))
-    try:
-        async with database.reading() as connection:
-            found = (await store.intervals(connection, [SessionId(session)]))[SessionId(session)]
-    finally:
-        await database.close()
-    return [stay for stay in found if stay.kind == "media"]
 
 
 @asynccontextmanager
@@ -61,7 +47,8 @@ async def test_both_come_back_to_the_same_session_once_each_and_are_counted_but_
         urls = (session.therapist_url, session.client_url)
 
         async def stored(number: int) -> bool:
-            return len(await stays(tmp_path, session.session_id)) >= number
+            stays = await media_stays(tmp_path, session.session_id)
+            return sum(map(len, stays.values())) >= number
 
         async with call(urls):
             await eventually(lambda: stored(2))
@@ -77,10 +64,8 @@ async def test_both_come_back_to_the_same_session_once_each_and_are_counted_but_
             assert (ack["session"]["id"], state["status"]) == (session.session_id, "live")
             assert sorted(one["role"] for one in state["participants"]) == ["client", "therapist"]
             await peers[0].room.request("session:end", {})
-        found = await stays(tmp_path, session.session_id)
-    people = {stay.participant for stay in found}
+        people = await media_stays(tmp_path, session.session_id)
     assert len(people) == 2
-    for person in people:
-        before, after = [stay for stay in found if stay.participant == person]
+    for before, after in people.values():
         assert killed_at - STORED_WITHIN_S < before.until.timestamp() <= killed_at
         assert after.since.timestamp() < open_at + FLOWS_WITHIN_S
