@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from scripts.bench.server import Server
 from scripts.client.crowd import Crowd
 from scripts.soak.churn import live
-from scripts.soak.verdict import Rest
+from scripts.soak.verdict import FEWEST_RESTS, Rest
 
 # What is to come back to where it was: as /metrics calls it, a label's value behind the dot.
 COUNTS: Final[Mapping[str, str]] = {
@@ -24,18 +24,22 @@ COUNTS: Final[Mapping[str, str]] = {
     "plumm_held.relay_subscriptions": "relay_subscriptions",
 }
 _RSS: Final = "process_resident_memory_bytes"
-# Sockets that were told of an end linger, a leave is stored: all is over in a second or two.
-_RESTS_WITHIN_S: Final = 20.0
-_STILL_FOR_S: Final = 1.0
+# The database and its log: the pool keeps as many connections as were ever needed at once.
+_OPEN_A_CONNECTION: Final = 2
+_LOOK_S: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How much happens between two rests. sends_s: how long each room sends, twice."""
+    """How much happens between two rests. sends_s: how long each room sends, twice.
+
+    rests_s: how long a rest is at the most, when something is left.
+    """
 
     rooms_a_round: int = 6
     at_once: int = 3
     sends_s: float = 1.0
+    rests_s: float = 10.0
 
 
 @dataclass(slots=True)
@@ -47,16 +51,18 @@ class Soak:
     pace: Pace
     rooms: int = 0
     rests: list[Rest] = field(default_factory=list)
+    _least: dict[str, float] = field(default_factory=dict)
 
     async def run(
         self, seconds: float, warm_up_s: float, tell: Callable[[Rest], None] = lambda _: None
     ) -> None:
-        """Go on for so long, the warm-up included; `tell` hears of each rest.
+        """Go on for so long, the warm-up included, and until there are rests enough to judge by;
+        `tell` hears of each.
 
         Raises ExceptionGroup of what `churn.live` raises.
         """
         began = time.monotonic()
-        while (at_s := time.monotonic() - began) < seconds:
+        while (at_s := time.monotonic() - began) < seconds or len(self.rests) < FEWEST_RESTS:
             await self._round()
             rest = await self._rest(began)
             if at_s >= warm_up_s:
@@ -76,19 +82,34 @@ class Soak:
                 self.rooms += 1
 
     async def _rest(self, began: float) -> Rest:
-        """Wait until nobody is there and nothing changes any more; not for ever."""
-        waits_until = time.monotonic() + _RESTS_WITHIN_S
-        before: dict[str, float] = {}
+        """Wait until nobody is there and no more is held than at earlier rests; not for ever.
+
+        Sockets linger, connections say farewell: what goes by itself is gone in a few seconds.
+        """
+        until = time.monotonic() + self.pace.rests_s
         async with aiohttp.ClientSession() as http:
             while True:
+                await asyncio.sleep(_LOOK_S)
                 said = await read(http, self.server)
-                counts = {name: said[sample] for sample, name in COUNTS.items()}
-                empty = counts["sockets"] == counts["relay_peers"] == 0
-                rest = Rest(time.monotonic() - began, said[_RSS], counts)
-                if (empty and counts == before) or time.monotonic() > waits_until:
-                    return rest
-                before = counts
-                await asyncio.sleep(_STILL_FOR_S)
+                counts = _counts(said)
+                if self._settled(counts) or time.monotonic() > until:
+                    self._least = {
+                        name: min(count, self._least.get(name, count))
+                        for name, count in counts.items()
+                    }
+                    return Rest(time.monotonic() - began, said[_RSS], counts)
+
+    def _settled(self, counts: Mapping[str, float]) -> bool:
+        if not self._least:
+            return counts["sockets"] == counts["relay_peers"] == 0
+        return all(count <= self._least[name] for name, count in counts.items())
+
+
+def _counts(said: Mapping[str, float]) -> dict[str, float]:
+    counts = {name: said[sample] for sample, name in COUNTS.items()}
+    pooled = said["plumm_database_connections.idle"] + said["plumm_database_connections.in_use"]
+    counts["descriptors"] -= _OPEN_A_CONNECTION * pooled
+    return counts
 
 
 async def read(http: aiohttp.ClientSession, server: Server) -> dict[str, float]:

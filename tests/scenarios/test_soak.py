@@ -7,8 +7,8 @@ import pytest
 from scripts.soak.__main__ import soak
 from scripts.soak.run import Pace
 
-SECONDS = 40
-BRISK = Pace(rooms_a_round=4, at_once=2, sends_s=0.1)
+SECONDS = 30
+BRISK = Pace(rooms_a_round=4, at_once=2, sends_s=0.1, rests_s=1.0)
 LEAKY = (sys.executable, "-m", "tests.support.leaky_server", "serve")
 
 

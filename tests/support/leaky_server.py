@@ -11,7 +11,7 @@ from rooms.service import SessionService
 from rooms.session import Ended, Seat
 from signaling.cli import main
 
-LEAKED_BYTES: Final = 32 * 1024
+LEAKED_BYTES: Final = 64 * 1024
 
 _kept: list[object] = []
 _end = SessionService.end
