@@ -22,6 +22,7 @@ def main(folder: str) -> None:
             "name": "plumm",
             "script_name": "setup.py",
             "packages": tool["packages"],
+            "package_data": tool["package-data"],
             "ext_modules": [*native, PLANTED],
         }
     )
