@@ -65,7 +65,7 @@ function lost(before: Report | undefined, report: Report): Tile {
   return {
     title: "Loss from publishers",
     value: shareWords(share),
-    detail: "of what they send, before repair",
+    detail: "of what the rooms below send, before repair",
     level: level(share ?? 0, LOSS),
   };
 }
