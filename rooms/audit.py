@@ -22,6 +22,7 @@ from rooms.vocabulary import EventId
 
 HOOK: Final = "audit"
 _BEGINNING: Final = bytes(32)
+_NEWEST: Final = audit.select().order_by(audit.c.position.desc()).limit(1)
 # Of PostgreSQL's advisory locks, this one is ours: one row is appended at a time.
 _LOCK: Final = 0x0061_7564_6974
 
@@ -60,13 +61,12 @@ async def append(connection: AsyncConnection, recorded: Recorded[Event]) -> None
     """Append one event; a `rooms.hooks.StoredHook`."""
     if connection.dialect.name == "postgresql":  # SQLite has one writer
         await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-    newest = audit.select().order_by(audit.c.position.desc()).limit(1)
-    last = (await connection.execute(newest)).one_or_none()
+    last = (await connection.execute(_NEWEST)).one_or_none()
     position, before = (1, _BEGINNING) if last is None else (last.position + 1, last.hash)
     actor, subject = _who(recorded.event)
     entry = Entry(position, recorded.id, recorded.at, actor, recorded.event.type, subject, b"")
     entry = replace(entry, hash=_hash(before, entry))
-    await connection.execute(insert(audit).values(asdict(entry)))
+    await connection.execute(insert(audit), asdict(entry))
 
 
 async def verify(connection: AsyncConnection) -> tuple[int, bytes]:

@@ -16,7 +16,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 import structlog
 from prometheus_client import Counter
-from sqlalchemy import ColumnElement, Row, and_, func, insert, select, update
+from sqlalchemy import ColumnElement, Row, Select, and_, bindparam, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rooms.db.engine import Database, StorageFailed
@@ -46,6 +46,27 @@ _MOVES_WITHIN_S: Final = 60
 
 Lane: TypeAlias = Literal["store", "send"]
 
+# Made once: to put a statement together takes longer than to carry it out. sent: the names of
+# all hooks that send.
+_DUE: Final = (
+    select(events, deliveries.c.hook, deliveries.c.due_at)
+    .join(deliveries, deliveries.c.event_id == events.c.id)
+    .where(deliveries.c.state == "pending", deliveries.c.due_at <= bindparam("now"))
+    .order_by(events.c.position)
+    .limit(_BATCH)
+)
+_TO_STORE: Final = _DUE.where(deliveries.c.hook.not_in(bindparam("sent", expanding=True)))
+_TO_SEND: Final = _DUE.where(deliveries.c.hook.in_(bindparam("sent", expanding=True)))
+_DONE: Final = (
+    update(deliveries)
+    .where(
+        deliveries.c.event_id == bindparam("of_event"),
+        deliveries.c.hook == bindparam("of_hook"),
+        deliveries.c.state == "pending",
+    )
+    .values(state="done", error_id=None)
+)
+
 
 async def append(
     connection: AsyncConnection, hooks: Hooks, happened: Iterable[Event], now: datetime
@@ -58,13 +79,14 @@ async def append(
     for one in recorded:
         await hooks.check(connection, one.event)
         await connection.execute(
-            insert(events).values(
-                id=one.id,
-                type=one.event.type,
-                session_id=getattr(one.event, "session", None),
-                at=now,
-                data=to_json(one.event),
-            )
+            insert(events),
+            {
+                "id": one.id,
+                "type": one.event.type,
+                "session_id": getattr(one.event, "session", None),
+                "at": now,
+                "data": to_json(one.event),
+            },
         )
         told = [
             {"event_id": one.id, "hook": name, "state": "pending", "attempts": 0, "due_at": now}
@@ -196,7 +218,7 @@ class Dispatcher:
 
     async def store_due(self) -> int:
         """Try what is due to hooks that store, at most a batch; how many were tried."""
-        due = await self._due(deliveries.c.hook.not_in(self._hooks.sent_names))
+        due = await self._due(_TO_STORE)
         for delivery in due:
             if self._stopping:
                 return 0
@@ -212,7 +234,7 @@ class Dispatcher:
 
     async def send_due(self) -> int:
         """Try what is due to hooks that send, at most a batch; how many were tried."""
-        due = await self._due(deliveries.c.hook.in_(self._hooks.sent_names))
+        due = await self._due(_TO_SEND)
         for delivery in due:
             if self._stopping:
                 return 0
@@ -242,17 +264,11 @@ class Dispatcher:
                 async with asyncio.timeout(_POLL_S):
                     await woken.wait()
 
-    async def _due(self, of: ColumnElement[bool]) -> Sequence[Row[Any]]:
-        due = and_(deliveries.c.state == "pending", deliveries.c.due_at <= self._clock.now())
+    async def _due(self, of: Select[Any]) -> Sequence[Row[Any]]:
+        values = {"now": self._clock.now(), "sent": self._hooks.sent_names}
         async with self._database.reading() as connection:
-            found = await connection.execute(
-                select(events, deliveries.c.hook, deliveries.c.due_at)
-                .join(deliveries, deliveries.c.event_id == events.c.id)
-                .where(due, of)
-                .order_by(events.c.position)
-                .limit(_BATCH)
-            )
-            return found.all()
+            found: Sequence[Row[Any]] = (await connection.execute(of, values)).all()
+            return found
 
     async def _store(self, connection: AsyncConnection, delivery: Row[Any]) -> bool:
         # Marked first: another process that takes it waits for us, and then finds it done.
@@ -287,9 +303,12 @@ class Dispatcher:
 
     async def _mark_done(self, connection: AsyncConnection, delivery: Row[Any]) -> bool:
         done = await connection.execute(
-            update(deliveries)
-            .where(_is(delivery))
-            .values(state="done", done_at=self._clock.now(), error_id=None)
+            _DONE,
+            {
+                "of_event": delivery.id,
+                "of_hook": delivery.hook,
+                "done_at": self._clock.now(),
+            },
         )
         return done.rowcount == 1
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Final
 
-from sqlalchemy import Row, Select, insert, select, update
+from sqlalchemy import Insert, Row, Select, bindparam, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -18,10 +18,36 @@ from rooms.lifecycle import GRACE, first_version
 from rooms.session import Ended, Invitation, Session
 from rooms.vocabulary import ParticipantId, SessionId, UserId
 
-_INSERT_OR_UPDATE: Final[Mapping[str, Any]] = {
-    "postgresql": postgresql.insert,
-    "sqlite": sqlite.insert,
+
+def _later_end(row: postgresql.Insert | sqlite.Insert) -> Insert:
+    """Insert an interval; of one that is there, the later end stays."""
+    return row.on_conflict_do_update(
+        index_elements=["session_id", "participant_id", "kind", "since"],
+        set_={"until": row.excluded.until},
+        where=attendance.c.until < row.excluded.until,
+    )
+
+
+# Made once: to put a statement together takes longer than to carry it out.
+_SAVE: Final = update(sessions).where(
+    sessions.c.id == bindparam("of_session"),
+    sessions.c.incarnation == bindparam("of_incarnation"),
+)
+_SAVE_INTERVAL: Final[Mapping[str, Insert]] = {
+    "postgresql": _later_end(postgresql.insert(attendance)),
+    "sqlite": _later_end(sqlite.insert(attendance)),
 }
+_ONE: Final = select(sessions).where(sessions.c.id == bindparam("of_session"))
+_INVITED: Final = (
+    select(invitations)
+    .where(invitations.c.session_id.in_(bindparam("of_sessions", expanding=True)))
+    .order_by(invitations.c.position)
+)
+_INTERVALS: Final = (
+    select(attendance)
+    .where(attendance.c.session_id.in_(bindparam("of_sessions", expanding=True)))
+    .order_by(attendance.c.since, attendance.c.participant_id, attendance.c.kind)
+)
 
 
 class Conflict(Exception):
@@ -31,16 +57,17 @@ class Conflict(Exception):
 async def add(connection: AsyncConnection, session: Session) -> None:
     """Store a new session."""
     await connection.execute(
-        insert(sessions).values(
-            id=session.id,
-            title=session.title,
-            starts_at=session.starts_at,
-            ends_at=session.ends_at,
-            links_until=session.links_until,
-            max_participants=session.max_participants,
-            waiting_room=session.waiting_room,
+        insert(sessions),
+        {
+            "id": session.id,
+            "title": session.title,
+            "starts_at": session.starts_at,
+            "ends_at": session.ends_at,
+            "links_until": session.links_until,
+            "max_participants": session.max_participants,
+            "waiting_room": session.waiting_room,
             **_changing(session),
-        )
+        },
     )
     await connection.execute(
         insert(invitations),
@@ -61,7 +88,7 @@ async def add(connection: AsyncConnection, session: Session) -> None:
 
 async def load(connection: AsyncConnection, session: SessionId) -> Session | None:
     """The session as it is stored, with nobody in the room."""
-    found = await _load(connection, select(sessions).where(sessions.c.id == session))
+    found = await _load(connection, _ONE, {"of_session": session})
     return found[0] if found else None
 
 
@@ -80,11 +107,8 @@ async def save(
 ) -> None:
     """Store a change. Raises Conflict when what is stored is not `before`."""
     values = _changing(after) | ({} if receipt is None else {"receipt": receipt})
-    done = await connection.execute(
-        update(sessions)
-        .where(sessions.c.id == before.id, sessions.c.incarnation == before.incarnation)
-        .values(values)
-    )
+    which = {"of_session": before.id, "of_incarnation": before.incarnation}
+    done = await connection.execute(_SAVE, values | which)
     if done.rowcount != 1:
         raise Conflict(before.id)
     for one in after.invited:
@@ -127,26 +151,14 @@ async def save_intervals(
     ]
     if not rows:
         return
-    row = _INSERT_OR_UPDATE[connection.dialect.name](attendance)
-    await connection.execute(
-        row.on_conflict_do_update(
-            index_elements=["session_id", "participant_id", "kind", "since"],
-            set_={"until": row.excluded.until},
-            where=attendance.c.until < row.excluded.until,
-        ),
-        rows,
-    )
+    await connection.execute(_SAVE_INTERVAL[connection.dialect.name], rows)
 
 
 async def intervals(
     connection: AsyncConnection, of: Sequence[SessionId]
 ) -> dict[SessionId, list[Interval]]:
     """The stored attendance of each of these sessions, by beginning."""
-    found = await connection.execute(
-        select(attendance)
-        .where(attendance.c.session_id.in_(of))
-        .order_by(attendance.c.since, attendance.c.participant_id, attendance.c.kind)
-    )
+    found = await connection.execute(_INTERVALS, {"of_sessions": of})
     stays: dict[SessionId, list[Interval]] = {session: [] for session in of}
     for row in found:
         stay = Interval(ParticipantId(row.participant_id), row.kind, row.since, row.until)
@@ -170,13 +182,11 @@ def _changing(session: Session) -> dict[str, Any]:
     }
 
 
-async def _load(connection: AsyncConnection, which: Select[Any]) -> list[Session]:
-    rows = (await connection.execute(which)).all()
-    invited = await connection.execute(
-        select(invitations)
-        .where(invitations.c.session_id.in_([row.id for row in rows]))
-        .order_by(invitations.c.position)
-    )
+async def _load(
+    connection: AsyncConnection, which: Select[Any], values: Mapping[str, Any] | None = None
+) -> list[Session]:
+    rows = (await connection.execute(which, values)).all()
+    invited = await connection.execute(_INVITED, {"of_sessions": [row.id for row in rows]})
     people: dict[str, dict[ParticipantId, Invitation]] = {row.id: {} for row in rows}
     for one in invited:
         participant = ParticipantId(one.participant_id)

@@ -81,8 +81,8 @@ class Database:
         with self._failures():
             async with self._engine.connect() as connection:
                 await connection.execution_options(plumm_reading=True)
-                async with connection.begin():
-                    yield connection
+                await connection.begin()
+                yield connection
 
     async def check(self) -> None:
         """Read something. Raises StorageFailed when that fails or takes too long."""
