@@ -133,9 +133,8 @@ class Settings(BaseSettings):
     busy_relay_percent: int = Field(
         default=85,
         ge=1,
-        le=100,
         description="Percentage of its time that the media relay's thread may be at work (over "
-        "five seconds) before newcomers are told so.",
+        "five seconds) before newcomers are told so; above 100: never.",
     )
     overtime_minutes: int = Field(
         default=120,
