@@ -95,7 +95,7 @@ def _spawn(
         # What it can do is measured, not when it says that it has enough to do.
         "PLUMM_MAX_PEOPLE": "1000000",
         "PLUMM_BUSY_LAG_MS": "60000",
-        "PLUMM_BUSY_RELAY_PERCENT": "100",
+        "PLUMM_BUSY_RELAY_PERCENT": "1000",
     }
     log = folder / "server.log"
     with log.open("wb") as output:
