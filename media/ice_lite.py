@@ -139,10 +139,10 @@ class IceLite:
             self._generations[-1].nominated_priority = -1
 
     def _generation_of(self, username: str) -> _Generation | None:
-        for generation in self._generations:
-            if username == f"{generation.local.ufrag}:{generation.remote_ufrag}":
-                return generation
-        return None
+        """By our half of the name alone: a browser that restarts checks from new ports, under a
+        new name of its own, before its offer has told us of it."""
+        ours = username.partition(":")[0]
+        return next((each for each in self._generations if each.local.ufrag == ours), None)
 
     def _retire_before(self, used: _Generation) -> str | None:
         """The first valid check of a restart ends the session before it."""

@@ -11,6 +11,9 @@ class Connection {
   }
 
   readonly restartIce = vi.fn(async (_: RTCIceServer[]) => {});
+  readonly seekPath = vi.fn(async () => {});
+  readonly resume = vi.fn(async () => {});
+  unanswered = false;
 
   async connect(): Promise<void> {}
 
@@ -116,7 +119,7 @@ describe("the watch over a call", () => {
     watched.close();
   });
 
-  test("does nothing about a stall that is over before the server has answered", async () => {
+  test("does nothing more about a stall that is over before the server has answered", async () => {
     const watched = call();
     watched.joined([], NO_SECTIONS, false);
     connection().stats = async () => report(more(), 100, performance.now());
@@ -127,6 +130,21 @@ describe("the watch over a call", () => {
     expect(watched.refreshing).toBeUndefined();
     watched.serverAnswered();
     expect(connection().restartIce).not.toHaveBeenCalled();
+    watched.close();
+  });
+
+  test("seeks a path at once, and makes the offer of it when media is back", async () => {
+    const watched = call();
+    watched.joined([], NO_SECTIONS, false);
+    connection().stats = async () => report(more(), 100, performance.now());
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(connection().seekPath).toHaveBeenCalledOnce();
+    connection().unanswered = true;
+    expect(connection().resume).not.toHaveBeenCalled();
+    connection().stats = async () => report(more());
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(watched.refreshing).toBeUndefined();
+    expect(connection().resume).toHaveBeenCalledOnce();
     watched.close();
   });
 

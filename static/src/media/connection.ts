@@ -45,6 +45,8 @@ export class MediaConnection {
   /** What was played when `keepLips` last looked, by section. */
   #played = new Map<string, Played>();
   #established = false;
+  /** New ICE credentials are in use that the server has not been told yet. */
+  #seeking = false;
   #offerWanted = false;
   #offering: Promise<void> | undefined;
 
@@ -136,8 +138,19 @@ export class MediaConnection {
    */
   async restartIce(iceServers: RTCIceServer[]): Promise<void> {
     this.#pc.setConfiguration(configuration(iceServers));
-    this.#pc.restartIce();
+    if (!this.#seeking) this.#pc.restartIce();
     await this.#offer();
+  }
+
+  /**
+   * Look for another way to the relay at once: it takes checks from new ports before it has heard
+   * of them. The offer that belongs to them is `unanswered` meanwhile.
+   */
+  async seekPath(): Promise<void> {
+    if (this.#offering !== undefined || this.#pc.signalingState !== "stable") return;
+    this.#seeking = true;
+    this.#pc.restartIce();
+    await this.#pc.setLocalDescription();
   }
 
   /** Offer again what was not answered. */
@@ -235,6 +248,7 @@ export class MediaConnection {
       });
       if (this.#closed) return;
       await this.#pc.setRemoteDescription({ type: "answer", sdp: answer.sdp });
+      this.#seeking = false;
       // What was set before the first answer, Chromium has forgotten with it.
       await this.#cameraLayers.settle();
       this.#slots = answer.sections.tracks;

@@ -209,8 +209,8 @@ export class Call {
   }
 
   /** Carry out an exchange outside the ladder; what cannot be sent is sent when the server is back. */
-  #attempt(exchange: Promise<void>): void {
-    exchange.catch((error: unknown) => this.#offerFailed(error));
+  #attempt(exchange: Promise<void> | undefined): void {
+    exchange?.catch((error: unknown) => this.#offerFailed(error));
   }
 
   #offerFailed(error: unknown): void {
@@ -232,11 +232,13 @@ export class Call {
     if (action === "probe") {
       // Media that moves again before the server has answered needs nothing of it.
       this.#baseline = this.#previous;
+      this.#attempt(this.#connection?.seekPath());
       this.#listener.doubtful();
     } else if (action === "give-up") {
       this.#listener.gaveUp();
     } else if (action === "done") {
       this.#watch.reset();
+      if (this.#connection?.unanswered) this.#attempt(this.#connection.resume());
       this.#listener.recovered();
     } else if (action === "reload") {
       this.#listener.reload();

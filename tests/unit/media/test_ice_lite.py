@@ -67,8 +67,23 @@ def test_a_check_with_a_wrong_password_gets_no_reply(ice: IceLite) -> None:
     assert ice.selected is None
 
 
-def test_a_check_of_another_client_ufrag_gets_no_reply(ice: IceLite) -> None:
-    assert ice.receive(check(ice.local, remote="someoneElse"), WIFI, now=0) is None
+def test_a_check_for_another_agent_gets_no_reply(ice: IceLite) -> None:
+    other = Credentials("another", ice.local.pwd)
+    assert ice.receive(check(other), WIFI, now=0) is None
+
+
+def test_a_client_that_restarts_is_heard_from_new_ports_before_its_offer_has_come(
+    ice: IceLite,
+) -> None:
+    ice.receive(check(ice.local, nominate=True), WIFI, now=0)
+    early = accepted(ice.receive(check(ice.local, remote="anew", nominate=True), CABLE, now=1))
+    assert early.selected
+    assert early.retired is None
+    old, new = ice.local, Credentials.generate()
+    ice.restart(new, "anew")
+    verdict = accepted(ice.receive(check(new, remote="anew", nominate=True), CABLE, now=2))
+    assert verdict.selected
+    assert verdict.retired == old.ufrag
 
 
 def test_an_unsigned_check_gets_no_reply(ice: IceLite) -> None:
