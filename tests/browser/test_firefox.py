@@ -37,6 +37,26 @@ async () => {
   return seen;
 }
 """
+# Sound on the newest connection: what was sent, and what was received.
+_SOUND = """
+async () => {
+  const report = await window.connections.at(-1).getStats();
+  const seen = {};
+  for (const each of report.values()) {
+    if (each.kind !== 'audio') continue;
+    if (each.type === 'outbound-rtp')
+      Object.assign(seen, {sent_bytes: each.bytesSent, sent_packets: each.packetsSent});
+    if (each.type === 'inbound-rtp')
+      Object.assign(seen, {
+        codec: report.get(each.codecId)?.mimeType, lost: each.packetsLost,
+        bytes: each.bytesReceived, packets: each.packetsReceived,
+        samples: each.totalSamplesReceived, concealed: each.concealedSamples,
+      });
+  }
+  return seen;
+}
+"""
+WATCH_MS = 4_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +106,24 @@ async def call(
 async def seen(room: Room) -> dict[str, Any]:
     values: dict[str, Any] = await room.page.evaluate(_SEEN)
     return values
+
+
+async def sound(room: Room) -> dict[str, Any]:
+    values: dict[str, Any] = await room.page.evaluate(_SOUND)
+    return values
+
+
+def grown(before: dict[str, Any], after: dict[str, Any], name: str) -> float:
+    more: float = after[name] - before[name]
+    assert more > 0, name
+    return more
+
+
+def concealed(before: dict[str, Any], after: dict[str, Any]) -> float:
+    """The share of what was played between."""
+    played = grown(before, after, "samples")
+    share: float = (after["concealed"] - before["concealed"]) / played
+    return share
 
 
 async def test_each_sees_and_hears_the_other_until_the_end(call: Call) -> None:
@@ -171,3 +209,49 @@ async def test_what_is_lost_is_sent_again_both_ways(
             assert hop.lost > 50
         assert server.metric("plumm_relay_recovered_total") > 0
         assert server.metric("plumm_relay_retransmissions_sent_total") > 0
+
+
+async def test_sound_that_chromium_sends_twice_comes_to_firefox_once_and_whole(call: Call) -> None:
+    await call.firefox.hears()
+    before = await sound(call.chromium), await sound(call.firefox)
+    await call.firefox.page.wait_for_timeout(WATCH_MS)
+    after = await sound(call.chromium), await sound(call.firefox)
+    assert after[1]["codec"] == "audio/opus"
+    sent = grown(before[0], after[0], "sent_bytes") / grown(before[0], after[0], "sent_packets")
+    received = grown(before[1], after[1], "bytes") / grown(before[1], after[1], "packets")
+    # Browsers' statistics name the codec inside of RED alone.
+    assert sent > 1.7 * received, (sent, received)
+    assert concealed(before[1], after[1]) < 0.02, (before, after)
+    assert after[1]["lost"] == before[1]["lost"], "a number that was left out"
+
+
+async def test_firefox_on_a_line_of_500_kbit_gets_a_picture_that_fits_and_all_of_the_sound(
+    tmp_path: Path, open_room: OpenRoom, open_in_firefox: OpenRoom
+) -> None:
+    address = own_address()
+    with Server(tmp_path, PLUMM_ADVERTISED_IP=address) as server:
+        media = (address, server.media_port)
+        async with LossyHop(media, delay_s=0.02, down_kbit=500) as hop:
+            session = server.demo()
+            chromium = await open_room(session.client_url)
+            firefox = await open_in_firefox(session.therapist_url, script=hop.script)
+            for room in (chromium, firefox):
+                await room.join()
+            await firefox.sees(within=20)
+
+            async def fits() -> bool:
+                """Once the estimate has found the line: nothing of what goes over it is dropped."""
+                dropped = hop.dropped
+                before = await sound(firefox), await seen(firefox)
+                await firefox.page.wait_for_timeout(WATCH_MS)
+                after = await sound(firefox), await seen(firefox)
+                assert hop.dropped - dropped < 20, hop.dropped - dropped
+                assert concealed(before[0], after[0]) < 0.02, (before[0], after[0])
+                # Wide: two browsers encode and decode on one busy machine.
+                frames = after[1]["frames"] - before[1]["frames"]
+                assert frames > 8 * WATCH_MS / 1000, frames
+                kbit = 8 * (after[1]["bytes"] - before[1]["bytes"]) / WATCH_MS
+                assert 100 < kbit < 500, kbit
+                return True
+
+            await eventually(fits, "a picture that the line carries", within=40)
