@@ -45,8 +45,6 @@ export class MediaConnection {
   /** What was played when `keepLips` last looked, by section. */
   #played = new Map<string, Played>();
   #established = false;
-  /** New ICE credentials are in use that the server has not been told yet. */
-  #seeking = false;
   #offerWanted = false;
   #offering: Promise<void> | undefined;
 
@@ -138,7 +136,7 @@ export class MediaConnection {
    */
   async restartIce(iceServers: RTCIceServer[]): Promise<void> {
     this.#pc.setConfiguration(configuration(iceServers));
-    if (!this.#seeking) this.#pc.restartIce();
+    this.#pc.restartIce();
     await this.#offer();
   }
 
@@ -148,7 +146,6 @@ export class MediaConnection {
    */
   async seekPath(): Promise<void> {
     if (this.#offering !== undefined || this.#pc.signalingState !== "stable") return;
-    this.#seeking = true;
     this.#pc.restartIce();
     await this.#pc.setLocalDescription();
   }
@@ -248,7 +245,6 @@ export class MediaConnection {
       });
       if (this.#closed) return;
       await this.#pc.setRemoteDescription({ type: "answer", sdp: answer.sdp });
-      this.#seeking = false;
       // What was set before the first answer, Chromium has forgotten with it.
       await this.#cameraLayers.settle();
       this.#slots = answer.sections.tracks;
