@@ -71,7 +71,13 @@ class Client(Protocol):
 
 
 class Crowd(Protocol):
-    """Everyone of one run. Use as an async context manager around all its clients."""
+    """Everyone of one run. Use as an async context manager around all its clients.
+
+    name: of its kind of clients, for reports.
+    """
+
+    @property
+    def name(self) -> str: ...
 
     def client(self, room_url: str, picture: Picture = CAMERA) -> Client:
         """Whoever the link is for, who sends such pictures; nothing happens yet."""
@@ -86,6 +92,8 @@ class Crowd(Protocol):
 
 class PumpCrowd:
     """Native clients: one thread makes the media of all."""
+
+    name: Final = "pump"
 
     def __init__(self) -> None:
         self._pump = Pump()

@@ -319,6 +319,8 @@ class _Counted(WrtcClient):
 class WrtcCrowd:
     """Clients of libwebrtc; see crowd.Crowd. Counted: sent, expected, received, missing."""
 
+    name: Final = "wrtc"
+
     def __init__(self) -> None:
         self.clients: set[_Counted] = set()
         self._total = Figures()

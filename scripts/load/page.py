@@ -83,8 +83,8 @@ def _told(outcome: Outcome) -> str:
     )
     return (
         f"{kinds}; {scenario.duration_s} s, {scenario.ramp:g} rooms begin a second, "
-        f"seed {scenario.seed}. {'Interrupted' if outcome.interrupted else 'Over'} after "
-        f"{outcome.lasted_s:.0f} s."
+        f"seed {scenario.seed}, clients: {outcome.clients}. "
+        f"{'Interrupted' if outcome.interrupted else 'Over'} after {outcome.lasted_s:.0f} s."
     )
 
 

@@ -58,6 +58,7 @@ def summary(outcome: Outcome) -> Json:
     record = outcome.record
     return {
         "scenario": _scenario(outcome.scenario),
+        "clients": outcome.clients,
         "interrupted": outcome.interrupted,
         "lasted_s": round(outcome.lasted_s, 1),
         "failed": record.failed,

@@ -18,9 +18,13 @@ _LOOK_S: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a test found. media: all of it. interrupted: before its time."""
+    """What a test found. clients: the crowd's name. media: all of it.
+
+    interrupted: before its time.
+    """
 
     scenario: Scenario
+    clients: str
     record: Record
     media: Figures
     lasted_s: float
@@ -65,6 +69,7 @@ class Run:
                 raise result
         return Outcome(
             self._scenario,
+            self._crowd.name,
             self.record,
             media,
             lasted_s=self.record.elapsed_s,

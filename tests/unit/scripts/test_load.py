@@ -50,12 +50,12 @@ def sample(at_s: float, cpu_s: float, rss_mib: float) -> Sample:
 def outcome() -> Outcome:
     samples = [sample(0.0, 1.0, 1.0), sample(2.0, 2.0, 2.0), sample(4.0, 5.0, 1.0)]
     record = Record(done=list(DONE), late_s=[0.001, 0.003], samples=samples)
-    return Outcome(SCENARIO, record, MEDIA, lasted_s=4.04, interrupted=False)
+    return Outcome(SCENARIO, "pump", record, MEDIA, lasted_s=4.04, interrupted=False)
 
 
 def nothing() -> Outcome:
     """Of a test that found nothing out."""
-    return Outcome(SCENARIO, Record(), Figures(), lasted_s=0.0, interrupted=True)
+    return Outcome(SCENARIO, "pump", Record(), Figures(), lasted_s=0.0, interrupted=True)
 
 
 @pytest.mark.parametrize(

@@ -118,6 +118,8 @@ class FakeClient:
 class FakeCrowd:
     """Clients without a network. fail: raises in place of the next of these, once each."""
 
+    name = "fake"
+
     def __init__(self, sessions: Sessions) -> None:
         self._sessions = sessions
         self.now = Record().now
