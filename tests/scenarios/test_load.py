@@ -137,11 +137,14 @@ async def test_all_that_may_happen_in_a_room_goes_well_and_media_with_it(
     await nobody_is_left(server)
 
 
-async def test_an_interrupted_test_ends_its_sessions_and_reports(server: Server) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_an_interrupted_test_ends_its_sessions_and_reports(
+    server: Server, number: signal.Signals
+) -> None:
     options = ("--rooms=3", "--ramp=10", "--duration=600", "--bitrate=100", "--json")
     with loading(server.url, *options) as running:
         await media_flows(server)
-        running.send_signal(signal.SIGINT)
+        running.send_signal(number)
         printed, _ = running.communicate(timeout=20)
     report = json.loads(printed)
     assert running.returncode == 130
