@@ -1,9 +1,9 @@
 """Rooms with both participants in them: by socket and media, or by socket alone."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from contextlib import AsyncExitStack
-from typing import Final
+from typing import Any, Final, TypeVar
 
 import aiohttp
 
@@ -17,6 +17,7 @@ AT_ONCE: Final = 10
 _LOOK_S: Final = 0.01
 _HEARD_WITHIN_S: Final = 10.0
 
+T = TypeVar("T")
 Pair = tuple[Peer, Peer]
 LightPair = tuple[LightClient, LightClient]
 
@@ -35,7 +36,7 @@ async def fill(stack: AsyncExitStack, rooms: Sequence[Room]) -> list[Pair]:
             await asyncio.gather(*(peer.receives(2) for peer in pair))
             return pair
 
-    return await asyncio.gather(*(one(room) for room in rooms))
+    return await _all(one(room) for room in rooms)
 
 
 async def fill_in_fresh_rooms(stack: AsyncExitStack, server: Server, rooms: int) -> list[Pair]:
@@ -57,7 +58,14 @@ async def sit(
                 await client.connect()
             return pair
 
-    return await asyncio.gather(*(one() for _ in range(rooms)))
+    return await _all(one() for _ in range(rooms))
+
+
+async def _all(works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """What each of them returns, in their order; where one fails, the others end with it."""
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(work) for work in works]
+    return [task.result() for task in tasks]
 
 
 async def hear_each_other(pairs: Sequence[Pair]) -> None:
