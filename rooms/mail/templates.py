@@ -1,7 +1,8 @@
 """What the mails say: plain text, kind, and nothing about therapy. Pure.
 
 A mail is read on a locked phone by whoever is near: no session's title, no other person's name.
-The texts are ASCII, so that a link stands in the message as it is.
+The texts are ASCII, so that a link stands in the message as it is, and a paragraph is one line:
+whoever shows it breaks it where the window ends, on a phone sooner.
 """
 
 from dataclasses import dataclass
@@ -29,8 +30,8 @@ def password_reset(name: str, link: str) -> Letter:
         f"Hello {name},\n\n"
         "you can choose a password for your account here:\n\n"
         f"{link}\n\n"
-        "The link works once, and for one hour. If it is too late, ask for a new one on the\n"
-        "sign-in page. If you did not ask for this, you need not do anything: your password\n"
+        "The link works once, and for one hour. If it is too late, ask for a new one on the "
+        "sign-in page. If you did not ask for this, you need not do anything: your password "
         f"stays as it is.{_SIGNED}",
     )
 
