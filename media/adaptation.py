@@ -97,13 +97,17 @@ class _Track:
         below_top = count - 1 - number
         return _HALVINGS.get(self.rids[number], below_top) if self.rids else below_top
 
+    def is_dead(self, wanted: int, now: float) -> bool:
+        """Whether a layer had its time and does not come: a small camera lacks the upper ones."""
+        if wanted < 0 or not self.rids or self.alive[wanted]:
+            return False
+        return now - self.asked_at.get(wanted, now) >= _WAKES_WITHIN_S
+
     def living(self, wanted: int, now: float) -> int:
-        """The layer to take for a wanted one: a lower one where that has died."""
-        if wanted < 0 or not self.rids or self.alive[wanted] or not any(self.alive[:wanted]):
+        """The layer to take for a wanted one: a lower one that lives where that has died."""
+        if not self.is_dead(wanted, now):
             return wanted
-        if now - self.asked_at.get(wanted, now) < _WAKES_WITHIN_S:
-            return wanted
-        return max(number for number in range(wanted) if self.alive[number])
+        return max((number for number in range(wanted) if self.alive[number]), default=wanted)
 
     def watch(self, wanted: set[int], now: float) -> bool:
         """Whether the publisher is to be told."""
@@ -274,6 +278,9 @@ class Adaptation:
             self._relay.set_layer(slot, layer)
         if level >= 0:
             watched.update({level, layer})
+            if measured.is_dead(level, now):
+                # What could take its place rests perhaps.
+                watched.update(range(level))
             # Until the switch to a higher one is done, the lower one has to go on.
             if 0 <= flowing < layer:
                 watched.add(flowing)

@@ -156,6 +156,21 @@ async def test_a_layer_that_its_publisher_stops_does_not_freeze_anybody(world: W
     assert world.slot("ann").layer[0] == 2
 
 
+async def test_a_camera_that_has_one_layer_only_is_shown_though_that_one_rested(
+    world: World,
+) -> None:
+    world.session["ann"].views = (Shown("ben", 700),)
+    world.play(5)
+    assert world.news.layers["ben"] == Layers((TrackLayers("camera", ("f",)),))
+    for layer in world.camera("ben").layers:
+        layer["age_ms"] = 900
+    world.play(0.2)
+    assert world.news.layers["ben"] == Layers((TrackLayers("camera", RIDS),))
+    world.camera("ben").layers[0]["age_ms"] = 10
+    world.play(0.2)
+    assert world.slot("ann").layer[0] == 0
+
+
 async def test_a_publisher_is_capped_for_its_only_viewer_and_let_go_when_that_one_leaves() -> None:
     world = World("ann", "ben")
     world.session["ann"].views = (Shown("ben", 700),)
