@@ -51,8 +51,8 @@ class Watch:
         self._contexts.append(context)
         context.on("console", lambda said: self.console.append(said.text))
         context.on("weberror", lambda error: self.console.append(str(error.error)))
-        context.on("requestfinished", lambda request: self._later(self._note(request)))
-        context.on("requestfailed", lambda request: self.addresses.append(request.url))
+        context.on("request", lambda request: self.addresses.append(request.url))
+        context.on("requestfinished", lambda request: self._later(self._note_referrer(request)))
         context.on("response", lambda response: self._later(self._note_secret(response)))
         context.on("page", lambda page: self._watch(page))
         return await context.new_page()
@@ -84,8 +84,7 @@ class Watch:
         page.on("websocket", lambda socket: self.addresses.append(socket.url))
         page.on("framenavigated", lambda frame: self.addresses.append(frame.url))
 
-    async def _note(self, request: Request) -> None:
-        self.addresses.append(request.url)
+    async def _note_referrer(self, request: Request) -> None:
         if referrer := (await request.all_headers()).get("referer"):
             self.referrers.append(referrer)
 
@@ -150,10 +149,10 @@ async def test_what_a_page_tells_is_found(chromium: Browser, server: Server) -> 
         await fetch('/healthz?in=an%20address', {referrerPolicy: 'unsafe-url'});
         history.pushState(null, '', '/sign-in?in=history');
     }""")
+    await eventually(lambda: f"{server.url}/" in watch.referrers, "the referrer")
     await watch.close()
     planted = ["in the console", "in=an address", "in=history", "nowhere"]
     assert watch.told(planted) == planted[:3]
-    assert f"{server.url}/" in watch.referrers
     assert watch.fragments == {"in-the-bar"}
 
 
