@@ -41,8 +41,7 @@ class Line:
     """One participant's connection. Totals since it was made; 0 while there is none.
 
     received, lost: media packets from the participant, of what was sent first.
-    loss_down: share of what is sent to it that is lost, 0..1, as its last reports say.
-    round_trip_ms, loss_down: None while not known.
+    loss_down, round_trip_ms: as last measured (`media.quality.Figures`); None while not known.
     """
 
     participant: str
@@ -96,10 +95,7 @@ def _line(relay: "Relay", member: "Participant") -> Line:
         return Line(member.id, "none", member.quality, 0, 0, 0, 0, None, None)
     totals = relay.peer_stats(peer.handle)
     tracks = [relay.track_stats(one.track) for one in peer.sent.values()]
-    slots = [relay.subscription_stats(one.subscription) for one in peer.receptions.values()]
-    sent = sum(one["packets"] for one in slots)
-    lost_256 = sum(one["packets"] * one["fraction_lost"] for one in slots)
-    round_trip_us = totals["round_trip_us"]
+    measured = member.figures
     return Line(
         participant=member.id,
         connection=peer.state,
@@ -108,8 +104,8 @@ def _line(relay: "Relay", member: "Participant") -> Line:
         bytes_out=totals["bytes_out"],
         received=sum(one["packets"] for one in tracks),
         lost=sum(one["lost"] for one in tracks),
-        loss_down=lost_256 / sent / 256 if sent else None,
-        round_trip_ms=round_trip_us / 1000 if round_trip_us >= 0 else None,
+        loss_down=None if measured is None else measured.loss_down,
+        round_trip_ms=None if measured is None else measured.round_trip_ms,
     )
 
 

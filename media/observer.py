@@ -83,11 +83,12 @@ class Observer:
 
     def _measure_session(self, session: str, members: Session) -> None:
         for member in members.values():
-            word = None
+            word = member.figures = None
             if member.peer is not None and member.peer.state == "connected":
                 handle = member.peer.handle
                 line = self._lines_found[handle] = self._lines.get(handle) or _Line()
-                word = line.score.add(line.figures(self._relay, member, member.peer))
+                member.figures = line.figures(self._relay, member, member.peer)
+                word = line.score.add(member.figures)
             if word != member.quality:
                 member.quality = word
                 self._listener.quality_changed(session, member.id, word)

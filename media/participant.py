@@ -6,6 +6,7 @@ from typing import Final, TypeAlias
 
 from media.news import Layers, Quality, Sections, TrackSlot, View
 from media.peer import Peer
+from media.quality import Figures
 from media.seats import Seating, Source
 
 # A client that keeps replacing its connection is told "closed" for the last few.
@@ -31,6 +32,7 @@ class Participant:
     paused: frozenset[int] = frozenset()  # subscriptions held back, its connection being weak
     told: Sections | None = None
     quality: Quality | None = None  # of its connection, as last told
+    figures: Figures | None = None  # of its connection, in the last second it was measured
     views: tuple[View, ...] | None = None  # None: its page has not said what it shows
     layers: Layers | None = None  # what of its pictures is watched; None: it was not told yet
 

@@ -66,6 +66,18 @@ _DONE: Final = (
     )
     .values(state="done", error_id=None)
 )
+# By name: an index finds what is one of two, and not what is no third.
+_NOT_DONE: Final = (
+    select(
+        deliveries.c.state,
+        deliveries.c.hook,
+        func.count().label("number"),
+        func.min(events.c.at).label("oldest_at"),
+    )
+    .join(events, events.c.id == deliveries.c.event_id)
+    .where(deliveries.c.state.in_(("pending", "parked")))
+    .group_by(deliveries.c.state, deliveries.c.hook)
+)
 
 
 async def append(
@@ -145,21 +157,15 @@ class Backlog:
     parked: Mapping[str, int]
     oldest_at: datetime | None
 
+    def oldest_s(self, now: datetime) -> float | None:
+        """How long ago the event of the oldest pending one happened; None while there is none."""
+        at = self.oldest_at
+        return None if at is None else max(0.0, (now - at).total_seconds())
+
 
 async def backlog(connection: AsyncConnection) -> Backlog:
     """Look at what is not done. O(that)."""
-    found = await connection.execute(
-        select(
-            deliveries.c.state,
-            deliveries.c.hook,
-            func.count().label("number"),
-            func.min(events.c.at).label("oldest_at"),
-        )
-        .join(events, events.c.id == deliveries.c.event_id)
-        .where(deliveries.c.state != "done")
-        .group_by(deliveries.c.state, deliveries.c.hook)
-    )
-    rows = found.all()
+    rows = (await connection.execute(_NOT_DONE)).all()
     pending = [row for row in rows if row.state == "pending"]
     return Backlog(
         pending=sum(row.number for row in pending),
@@ -201,8 +207,8 @@ class Dispatcher:
             woken.set()
 
     async def backlog(self) -> Backlog:
-        """What is not done. Raises StorageFailed."""
-        async with self._database.reading() as connection:
+        """What is not done. Raises StorageFailed when that fails or takes too long."""
+        async with self._database.answering() as connection:
             return await backlog(connection)
 
     def stop(self) -> None:

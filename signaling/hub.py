@@ -116,10 +116,11 @@ class Hub:
 
     async def _ack(self, link: Link, name: str | None, args: tuple[object, ...]) -> dict[str, Any]:
         connection = self._connections[link]
+        was_signed_out = connection.signed_out
         try:
             if not self._may_speak(connection) and name not in _HEARD_ABOVE_THE_RATE:
                 raise Refused("rate.limited")
-            if connection.signed_out:
+            if was_signed_out:
                 raise Refused("sign_in.required")
             if name is None or len(args) != 1:
                 raise Refused("message.malformed")
@@ -135,7 +136,7 @@ class Hub:
             # While it was answered: leave no seat behind.
             if connection.gone:
                 self._lose_seat(connection)
-            elif connection.signed_out:
+            elif connection.signed_out and not was_signed_out:
                 self._put_out(connection)
         return {"ok": True, "data": data}
 

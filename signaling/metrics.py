@@ -4,7 +4,6 @@ What happens at this edge is counted here. Whoever else counts owns its counters
 now is asked of its owner when somebody asks us.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Final
 
@@ -35,8 +34,6 @@ disable_created_metrics()  # type: ignore[no-untyped-call]  # the library has no
 
 # An ack that changes nothing takes less than a millisecond, one that is stored about ten.
 _ACK_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1, 2.5, 5)
-# Longer, and the scrape itself would fail.
-_BACKLOG_WITHIN_S: Final = 2.0
 
 
 class Metrics:
@@ -200,9 +197,8 @@ class _Outbox(Collector):
         """Ask the database."""
         self._found = None
         try:
-            async with asyncio.timeout(_BACKLOG_WITHIN_S):
-                self._found = await self._ask()
-        except (StorageFailed, TimeoutError):
+            self._found = await self._ask()
+        except StorageFailed:
             pass  # it is counted, and whoever cannot work for it says so
 
     def collect(self) -> Iterable[Metric]:
@@ -215,10 +211,8 @@ class _Outbox(Collector):
             "plumm_outbox_parked", "Deliveries that were given up, by hook.", labels=["hook"]
         )
         if self._found is not None:
-            at = self._found.oldest_at
-            age_s = 0.0 if at is None else (self._clock.now() - at).total_seconds()
             pending.add_metric([], self._found.pending)
-            oldest.add_metric([], max(0.0, age_s))
+            oldest.add_metric([], self._found.oldest_s(self._clock.now()) or 0.0)
             for hook, number in self._found.parked.items():
                 parked.add_metric([hook], number)
         yield from (pending, oldest, parked)

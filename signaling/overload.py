@@ -87,15 +87,10 @@ class Overload:
             return self._exceeded | {"people"}
         return self._exceeded
 
-    @property
-    def load(self) -> Load:
-        """As of the last look."""
-        return Load(self._lag.lag().p99_s, self._relay_share())
-
     async def look(self) -> None:
         """Measure. To be called once a second."""
         self._looks.append((self._clock.monotonic(), self._relay_busy_s()))
-        load, before = self.load, self._exceeded
+        load, before = Load(self._lag.lag().p99_s, self._relay_share()), self._exceeded
         self._exceeded = exceeded(load, self._limits, before)
         if self._exceeded != before:
             log.warning(

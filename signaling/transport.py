@@ -74,6 +74,7 @@ class SocketServer:
         self._origins = frozenset(origins)
         self._metrics = metrics
         self._open: set[Link] = set()
+        metrics.sockets.set_function(lambda: self.count)
         self._admitted: set[Link] = set()
         self._none_open = asyncio.Event()
         self._sio = _Server(
@@ -96,6 +97,11 @@ class SocketServer:
     def attach(self, app: web.Application) -> None:
         """Serve /socket.io/ of an aiohttp application."""
         app.router.add_get("/socket.io/", self._serve)
+
+    @property
+    def count(self) -> int:
+        """How many sockets are open."""
+        return len(self._open)
 
     async def stop(self) -> None:
         """Close every socket so that its client tries again; those that tarry are cut off."""
@@ -123,14 +129,12 @@ class SocketServer:
         """A socket is open; its first deadline runs. For `_WebSocket`."""
         link = Link(queue, transport, self._metrics)
         self._open.add(link)
-        self._metrics.sockets.inc()
         return link
 
     def closed(self, link: Link) -> None:
         """A socket is closed. For `_WebSocket`."""
         link.ended()
         self._open.discard(link)
-        self._metrics.sockets.dec()
         self._forget(link)
         if not self._open:
             self._none_open.set()

@@ -243,7 +243,7 @@ class Plumm:
             media=sfu,
             lag=lag.lag,
             backlog=dispatcher.backlog,
-            sockets=lambda: int(metrics.value("plumm_signaling_sockets")),
+            sockets=lambda: sockets.count,
             refusing=lambda: overload.reasons,
         ).attach(app)
         stopping = asyncio.Event()

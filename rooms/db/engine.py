@@ -86,9 +86,15 @@ class Database:
 
     async def check(self) -> None:
         """Read something. Raises StorageFailed when that fails or takes too long."""
+        async with self.answering() as connection:
+            await connection.execute(text("SELECT version_num FROM alembic_version"))
+
+    @asynccontextmanager
+    async def answering(self) -> AsyncIterator[AsyncConnection]:
+        """`reading`, for whoever would rather know soon: StorageFailed, too, where it takes long."""
         try:
             async with asyncio.timeout(_ANSWERS_WITHIN_S), self.reading() as connection:
-                await connection.execute(text("SELECT version_num FROM alembic_version"))
+                yield connection
         except TimeoutError:
             raise StorageFailed(f"no answer within {_ANSWERS_WITHIN_S:.0f} s") from None
 

@@ -8,6 +8,7 @@ import pytest
 from media import census
 from media.census import Census
 from media.participant import Participant
+from media.quality import Figures
 from media.relay import Relay
 from tests.unit.media.test_observer import World
 from tests.unit.media.test_sfu import ROOM
@@ -40,11 +41,9 @@ async def test_everyone_is_counted_and_what_they_send_and_receive(world: World) 
 async def test_a_line_is_told_by_its_totals(world: World) -> None:
     world.enters("anna")
     peer = world.peer("anna")
-    peer.bytes_in, peer.bytes_out, peer.round_trip_us = 5000, 7000, 31_500
+    peer.bytes_in, peer.bytes_out = 5000, 7000
     world.track("anna").packets, world.track("anna").lost = 90, 10
-    slot, other = world.relay.subscriptions.values()
-    slot.packets, slot.fraction_lost = 300, 64
-    other.packets, other.fraction_lost = 100, 0
+    world.session["anna"].figures = Figures(100, loss_down=0.1875, round_trip_ms=31.5)
     lines = census.lines(cast(Relay, world.relay), world.sessions, 10)
     (line,) = lines[ROOM]
     assert (line.participant, line.connection, line.quality) == ("anna", "connected", None)
