@@ -279,8 +279,8 @@ class Adaptation:
         if level >= 0:
             watched.update({level, layer})
             if measured.is_dead(level, now):
-                # What could take its place rests perhaps.
-                watched.update(range(level))
+                # What could take its place rests perhaps, or what is better than what does.
+                watched.update(range(layer if layer < level else 0, level))
             # Until the switch to a higher one is done, the lower one has to go on.
             if 0 <= flowing < layer:
                 watched.add(flowing)

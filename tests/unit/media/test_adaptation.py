@@ -169,6 +169,11 @@ async def test_a_camera_that_has_one_layer_only_is_shown_though_that_one_rested(
     world.camera("ben").layers[0]["age_ms"] = 10
     world.play(0.2)
     assert world.slot("ann").layer[0] == 0
+    world.camera("ben").layers[1]["age_ms"] = 10
+    world.play(0.4)
+    assert world.slot("ann").layer[0] == 1
+    told = world.news.layers["ben"]
+    assert told == Layers((TrackLayers("camera", ("h", "f")),)), "the smallest rests again"
 
 
 async def test_a_publisher_is_capped_for_its_only_viewer_and_let_go_when_that_one_leaves() -> None:
