@@ -184,12 +184,13 @@ class SessionService:
         return lifecycle.invitation(await self.session(session), participant, self._clock.now())
 
     def knows(self, session: SessionId, participant: ParticipantId) -> bool:
-        """Of a session in use: whether the participant is in the room, was before, or was let in
-        by the therapist."""
+        """Of a session in use: whether the participant is in the room, was before, waits at its
+        door, or was let in by the therapist."""
         room = self._in_use(session)
         return (
             participant in room.session.present
             or room.attendance.knows(participant)
+            or participant in room.session.waiting
             or room.session.invitations[participant].admitted
         )
 

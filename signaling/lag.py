@@ -54,6 +54,11 @@ class LagMeter:
         """The figures now. O(100 log 100)."""
         return lag_of(self._lags_s[: self._ticks])
 
+    @property
+    def whole(self) -> bool:
+        """Whether ten seconds are measured: before, a p99 is the one latest tick."""
+        return self._ticks >= _TICKS
+
     def note(self, lag_s: float) -> None:
         """One tick came so late; it takes the place of the one of ten seconds ago."""
         self._lags_s[self._ticks % _TICKS] = lag_s

@@ -22,6 +22,8 @@ REASONS: Final[tuple[Reason, ...]] = get_args(Reason)
 
 # Of a limit that was passed: who waits comes back at once, and would bring the load up again.
 _CALM: Final = 0.75
+# But calls that last may keep it between the two, where it is not too much.
+_HOLDS_S: Final = 30.0
 # One busy second is no load; so many in a row are.
 _RELAY_SECONDS: Final = 5
 
@@ -78,6 +80,7 @@ class Overload:
         self._people = people
         self._looks: deque[tuple[float, float]] = deque(maxlen=_RELAY_SECONDS + 1)
         self._exceeded: frozenset[Reason] = frozenset()
+        self._exceeded_at: dict[Reason, float] = {}  # when each was above its limit last
 
     @property
     def reasons(self) -> frozenset[Reason]:
@@ -89,9 +92,13 @@ class Overload:
 
     async def look(self) -> None:
         """Measure. To be called once a second."""
-        self._looks.append((self._clock.monotonic(), self._relay_busy_s()))
-        load, before = Load(self._lag.lag().p99_s, self._relay_share()), self._exceeded
-        self._exceeded = exceeded(load, self._limits, before)
+        now_s = self._clock.monotonic()
+        self._looks.append((now_s, self._relay_busy_s()))
+        load, before = Load(self._lag_s(), self._relay_share()), self._exceeded
+        for reason in exceeded(load, self._limits, frozenset()):
+            self._exceeded_at[reason] = now_s
+        held = {reason for reason in before if now_s - self._exceeded_at[reason] < _HOLDS_S}
+        self._exceeded = exceeded(load, self._limits, frozenset(held))
         if self._exceeded != before:
             log.warning(
                 "overload.changed",
@@ -100,8 +107,13 @@ class Overload:
                 relay_percent=round(100 * load.relay_share),
             )
 
+    # A start is no load: what has not been watched for long enough is nothing yet.
+
+    def _lag_s(self) -> float:
+        return self._lag.lag().p99_s if self._lag.whole else 0.0
+
     def _relay_share(self) -> float:
-        if len(self._looks) < 2:
+        if len(self._looks) <= _RELAY_SECONDS:
             return 0.0
         (since_s, before_s), (now_s, busy_s) = self._looks[0], self._looks[-1]
         return (busy_s - before_s) / (now_s - since_s) if now_s > since_s else 0.0

@@ -106,6 +106,16 @@ async def test_a_busy_server_takes_in_whom_the_therapist_let_in(server: Server) 
     assert "state" in await maya.done("room:join", {})
 
 
+async def test_a_busy_server_takes_back_who_waits_at_the_door(server: Server) -> None:
+    booking = await server.session(waiting_room=True)
+    await booking.join("Lena")
+    before = await booking.join("Maya")
+    await server.load(relay_share=1.0)
+    again = await booking.join("Maya")
+    await before.drop()
+    assert again.welcome["waiting"]
+
+
 async def test_no_more_than_the_most_people_come_in(tmp_path: Path) -> None:
     async with running_server(tmp_path, max_people=2) as small:
         first, second = await small.session(), await small.session()

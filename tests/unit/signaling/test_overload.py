@@ -77,6 +77,19 @@ async def test_a_relay_that_hardly_rests_is_too_much_until_it_does(machine: Mach
     assert await machine.seconds(6, relay_share=0.5) == NOTHING
 
 
+async def test_calls_that_last_below_the_limit_keep_newcomers_out_for_half_a_minute(
+    machine: Machine,
+) -> None:
+    assert await machine.seconds(11, relay_share=0.9) == {"relay"}
+    assert await machine.seconds(25, relay_share=0.7) == {"relay"}
+    assert await machine.seconds(10, relay_share=0.7) == NOTHING
+
+
+async def test_a_start_is_no_load(machine: Machine) -> None:
+    machine.lag.note(0.3)
+    assert await machine.seconds(2, relay_share=1.0) == NOTHING
+
+
 async def test_one_busy_second_of_the_relay_is_no_load(machine: Machine) -> None:
     await machine.seconds(6, relay_share=0.5)
     assert await machine.seconds(1, relay_share=1.0) == NOTHING
