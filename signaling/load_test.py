@@ -47,7 +47,7 @@ class LoadTest:
     async def prove(self, request: web.Request) -> web.Response:
         """That this server has the load-test key. Anyone may ask: it makes no token."""
         asked = _CHALLENGE.read(await json_body(request))
-        return web.json_response({"proof": self.keyed.load_proof(asked.nonce)})
+        return web.json_response({"proof": self.keyed.load_proof(asked.nonce, self.url)})
 
     async def create(self, request: web.Request) -> web.Response:
         """A session that starts now; its links, the therapist's first."""

@@ -73,9 +73,13 @@ class Tokens:
         """The token of one request of a load test."""
         return self._mint("load", {}, self._clock.now() + LOAD_TOKEN_LIFETIME)
 
-    def load_proof(self, nonce: str) -> str:
-        """What only one who has the key can say of a nonce, in hex. Compare in constant time."""
-        return hmac.new(self._keys["load-proof"], nonce.encode(), hashlib.sha256).hexdigest()
+    def load_proof(self, nonce: str, url: str) -> str:
+        """What only one who has the key can say of a nonce, in hex. Compare in constant time.
+
+        url: the address it proves to be, so that nobody can pass on another server's proof.
+        """
+        said = f"{nonce} {url.rstrip('/')}".encode()
+        return hmac.new(self._keys["load-proof"], said, hashlib.sha256).hexdigest()
 
     def read_link(self, token: object) -> Grant:
         """Raises Refused: token.missing, token.invalid, token.expired."""

@@ -39,7 +39,7 @@ class Target:
     async def prove(cls, url: str, key: str) -> Self:
         """Have the server prove that it has this key; neither is told to it. Raises NoTarget."""
         target = cls(url, key)
-        refusal = f"{target.url} takes no load test by this key"
+        refusal = f"{target.url} takes no load test by this key, or is at another address"
         nonce = secrets.token_hex(32)
         try:
             async with (
@@ -54,7 +54,7 @@ class Target:
             raise NoTarget(refusal) from error
         match said:
             case {"proof": str(proof)} if hmac.compare_digest(
-                proof.encode(), target._tokens.load_proof(nonce).encode()
+                proof.encode(), target._tokens.load_proof(nonce, target.url).encode()
             ):
                 return target
         raise NoTarget(refusal)

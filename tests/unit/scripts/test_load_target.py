@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
+import aiohttp
 import pytest
 from aiohttp import web
 
@@ -38,7 +39,8 @@ def prover(
         if seen is not None:
             seen.append(f"{dict(request.headers)} {request.path_qs} {await request.text()}")
         nonce = (await request.json())["nonce"]
-        return web.json_response({"proof": Tokens(key, SystemClock()).load_proof(nonce)})
+        proof = Tokens(key, SystemClock()).load_proof(nonce, str(request.url.origin()))
+        return web.json_response({"proof": proof})
 
     return answer
 
@@ -67,8 +69,9 @@ async def test_a_server_with_another_key_is_refused() -> None:
 
 
 async def test_a_proof_of_an_earlier_nonce_is_refused() -> None:
-    async def replay(_: web.Request) -> web.Response:
-        return web.json_response({"proof": Tokens(KEY, SystemClock()).load_proof("a" * 64)})
+    async def replay(request: web.Request) -> web.Response:
+        url = str(request.url.origin())
+        return web.json_response({"proof": Tokens(KEY, SystemClock()).load_proof("a" * 64, url)})
 
     async with answering(replay) as url:
         with pytest.raises(NoTarget):
@@ -85,6 +88,18 @@ async def test_whoever_proves_nothing_is_refused(said: object) -> None:
     async with answering(answer) as url:
         with pytest.raises(NoTarget):
             await Target.prove(url, KEY)
+
+
+async def test_a_server_that_passes_on_the_proof_of_another_is_refused() -> None:
+    async with answering(prover(KEY)) as proven, aiohttp.ClientSession() as http:
+
+        async def answer(request: web.Request) -> web.Response:
+            async with http.post(f"{proven}/api/load-test", data=await request.read()) as response:
+                return web.json_response(await response.json())
+
+        async with answering(answer) as url:
+            with pytest.raises(NoTarget):
+                await Target.prove(url, KEY)
 
 
 async def test_one_who_sends_the_script_elsewhere_is_refused() -> None:

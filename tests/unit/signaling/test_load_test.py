@@ -42,7 +42,7 @@ async def challenge(server: Server, body: Json) -> tuple[int, Json]:
 async def test_a_server_proves_by_a_nonce_that_it_has_the_key(server: Server) -> None:
     nonce = "0123456789abcdef" * 4
     derived = hmac.digest(KEY.encode(), b"plumm-load-proof", "sha256")
-    proof = hmac.digest(derived, nonce.encode(), "sha256").hex()
+    proof = hmac.digest(derived, f"{nonce} {server.url}".encode(), "sha256").hex()
     assert await challenge(server, {"nonce": nonce}) == (200, {"proof": proof})
 
 
