@@ -5,6 +5,7 @@ now is asked of its owner when somebody asks us.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import Final
 
 from prometheus_client import (
@@ -196,10 +197,9 @@ class _Outbox(Collector):
     async def look(self) -> None:
         """Ask the database."""
         self._found = None
-        try:
+        # A failure is counted, and whoever cannot work for it says so.
+        with suppress(StorageFailed):
             self._found = await self._ask()
-        except StorageFailed:
-            pass  # it is counted, and whoever cannot work for it says so
 
     def collect(self) -> Iterable[Metric]:
         pending = GaugeMetricFamily("plumm_outbox_pending", "Deliveries that are to be tried.")

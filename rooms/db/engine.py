@@ -91,7 +91,7 @@ class Database:
 
     @asynccontextmanager
     async def answering(self) -> AsyncIterator[AsyncConnection]:
-        """`reading`, for whoever would rather know soon: StorageFailed, too, where it takes long."""
+        """`reading`, for who would rather know soon: StorageFailed, too, where it takes long."""
         try:
             async with asyncio.timeout(_ANSWERS_WITHIN_S), self.reading() as connection:
                 yield connection
