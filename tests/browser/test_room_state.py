@@ -100,6 +100,11 @@ async def test_a_camera_is_sent_in_layers_of_which_the_largest_is_the_whole_pict
         "video => video.videoWidth"
     )
 
+    # A layer may rest before its first frame: each is asked for.
+    await call.therapist.page.set_viewport_size({"width": 320, "height": 200})
+    await eventually(lambda: only_sends(call.client, {"q"}), "the small layer alone", within=15)
+    await call.therapist.page.set_viewport_size({"width": 1280, "height": 800})
+
     async def all_flow() -> bool:
         layers = await sent(call.client)
         assert len(layers) >= 2, f"layers {list(layers)}"

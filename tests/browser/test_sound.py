@@ -143,4 +143,4 @@ async def test_frames_carry_what_repairs_the_one_before_once_packets_are_lost(
                 assert seen["repaired"] > 20, seen
                 return True
 
-            await eventually(repaired, "frames repaired by the next one", within=20)
+            await eventually(repaired, "frames repaired by the next one", within=40)

@@ -12,6 +12,7 @@ from typing import Any, Self
 import aiohttp
 import socketio
 from aiohttp import web
+from aiohttp.web_app import _cached_build_middleware
 from pydantic import SecretStr
 
 from rooms.service import Person
@@ -275,3 +276,6 @@ async def running_server(data_dir: Path, **settings: Any) -> AsyncIterator[Serve
                 await client.close()
             await server.stop()
             await runner.cleanup()
+            # It remembers the last thousand applications and all that hangs on them: a million
+            # objects after a while, for each of which the collector stops the loop.
+            _cached_build_middleware.cache_clear()
