@@ -74,6 +74,7 @@ async def _measure(names: list[str], tell: Callable[[str], None]) -> dict[str, f
         # The relay's samples are each watched by themselves; browsers leave children behind.
         if name not in _UNPINNED | {"relay"}:
             figures[f"{name}.foreign"] = others.share()
+        report.write(report.update(report.LATEST, figures))  # kept where a later part fails
     return figures
 
 
@@ -94,7 +95,6 @@ def main(names: list[str], as_json: bool, earlier: dict[str, float] | None) -> N
         began = time.monotonic()
         figures = uvloop.run(_measure(names, lambda text: status.update(text)))
         took_s = time.monotonic() - began
-    report.write(report.update(report.LATEST, figures))
     if as_json:
         sys.stdout.write(report.as_json(figures))
     else:

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import socket
 import subprocess
 import sys
 import tempfile
@@ -16,6 +15,7 @@ import aiohttp
 
 from rooms.clock import SystemClock
 from scripts.bench.cores import on_core
+from scripts.ports import free_port
 from signaling.tokens import Tokens
 
 SERVE: Final[Sequence[str | Path]] = (Path(sys.executable).with_name("plumm"), "serve")
@@ -83,7 +83,7 @@ def _spawn(
     command: Sequence[str | Path], folder: Path
 ) -> tuple[subprocess.Popen[bytes], Server, Path]:
     """The process, how to reach it once it is up, and its log."""
-    port, media_port = _free_port(socket.SOCK_STREAM), _free_port(socket.SOCK_DGRAM)
+    port, media_port = free_port(), free_port()
     url, data = f"http://127.0.0.1:{port}", folder / "data"
     environment = {
         "PATH": os.environ["PATH"],
@@ -128,10 +128,3 @@ async def _until_healthy(process: subprocess.Popen[bytes], url: str, log: Path) 
 
 def _tail(log: Path) -> str:
     return "\n".join(log.read_text(errors="replace").splitlines()[-15:])
-
-
-def _free_port(kind: socket.SocketKind) -> int:
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

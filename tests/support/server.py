@@ -10,13 +10,13 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
 from rooms.clock import SystemClock
+from scripts.ports import free_port
 from signaling.tokens import Tokens
 from tests.support.network import Namespace
 
@@ -33,23 +33,6 @@ class Session:
     session_id: str
     therapist_url: str
     client_url: str
-
-
-def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
-    """A port that nobody has at this moment."""
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def free_media_port() -> int:
-    """One that is free for UDP and for TCP."""
-    while True:
-        port = free_port(socket.SOCK_DGRAM)
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
 
 
 def own_address() -> str:
@@ -88,7 +71,7 @@ class Server:
         self._inside = inside
         host = "127.0.0.1" if inside is None else inside.address
         self.port = free_port()
-        self.media_port = free_media_port()
+        self.media_port = free_port()
         self.url = f"http://{host}:{self.port}"
         self._log_file = data_dir / "server.log"
         self._environment = os.environ | {

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import Self
 
-from tests.support.server import free_port
+from scripts.ports import free_port
 
 STARTS_WITHIN_S = 10
 

@@ -11,12 +11,13 @@ import pytest
 from click.testing import CliRunner
 
 from rooms.receipt import Notary
+from scripts.ports import free_port
 from signaling.cli import main
 from signaling.client import RoomClient
 from signaling.receipt_key import read_or_make_receipt_key
 from tests.support.eventually import eventually
 from tests.support.postgres import Postgres
-from tests.support.server import PLUMM, Server, free_media_port, free_port
+from tests.support.server import PLUMM, Server
 from tests.unit.rooms.test_receipt import RECEIPT, STAYS, ended
 
 
@@ -258,7 +259,7 @@ def test_a_database_that_cannot_be_used_is_one_line_and_status_1(
     tmp_path: Path, postgres: Postgres
 ) -> None:
     def refused(url: str) -> str:
-        ports = {"PLUMM_PORT": str(free_port()), "PLUMM_MEDIA_PORT": str(free_media_port())}
+        ports = {"PLUMM_PORT": str(free_port()), "PLUMM_MEDIA_PORT": str(free_port())}
         served = subprocess.run(
             [PLUMM, "serve"],
             env=os.environ | ports | {"PLUMM_DATA_DIR": str(tmp_path), "PLUMM_DATABASE_URL": url},
@@ -280,7 +281,7 @@ def test_a_database_that_cannot_be_used_is_one_line_and_status_1(
 
 def test_an_embedded_database_that_is_none_is_one_line_and_status_1(tmp_path: Path) -> None:
     (tmp_path / "plumm.sqlite3").write_bytes(b"something else" * 400)
-    ports = {"PLUMM_PORT": str(free_port()), "PLUMM_MEDIA_PORT": str(free_media_port())}
+    ports = {"PLUMM_PORT": str(free_port()), "PLUMM_MEDIA_PORT": str(free_port())}
     served = subprocess.run(
         [PLUMM, "serve"],
         env=os.environ | ports | {"PLUMM_DATA_DIR": str(tmp_path)},
