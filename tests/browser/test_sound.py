@@ -134,7 +134,8 @@ async def test_frames_carry_what_repairs_the_one_before_once_packets_are_lost(
 ) -> None:
     with Server(tmp_path) as server:
         media = ("127.0.0.1", server.media_port)
-        async with LossyHop(media, loss=0.1, delay_s=0.02) as hop:
+        # Opus leaves a steady sound without repairs until more than 8 % are lost.
+        async with LossyHop(media, loss=0.2, delay_s=0.02) as hop:
             speaker, listener = await call(server, open_room, "useinbandfec=1", hop.script)
             assert all("useinbandfec=1" in each for each in await answered_opus(speaker))
 
@@ -143,4 +144,4 @@ async def test_frames_carry_what_repairs_the_one_before_once_packets_are_lost(
                 assert seen["repaired"] > 20, seen
                 return True
 
-            await eventually(repaired, "frames repaired by the next one", within=40)
+            await eventually(repaired, "frames repaired by the next one", within=20)
