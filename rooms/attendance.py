@@ -17,6 +17,9 @@ Kind: TypeAlias = Literal["socket", "media"]
 # Signs this close belong to one stay: a burst of loss is no absence. A page answers pings
 # every 5 s; media is heard several times a second, or every 5 s in silence.
 ONE_STAY: Final = timedelta(seconds=6)
+# Signs this close are the same one, looked at again: how long ago it was and what time it is are
+# read a moment apart. So nothing is stored of who gave no new sign.
+_ONE_SIGN: Final = timedelta(milliseconds=10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +46,11 @@ class Attendance:
         key = (participant, kind)
         before = self._open.get(key)
         if before is None:
-            if any(at <= stay.until for stay in self._over if (stay.participant, stay.kind) == key):
+            theirs = (one for one in self._over if (one.participant, one.kind) == key)
+            if any(at - one.until < _ONE_SIGN for one in theirs):
                 return  # what is over stays over, and two stays never share a moment
             stay = Interval(participant, kind, at, at)
-        elif at <= before.until:
+        elif at - before.until < _ONE_SIGN:
             return
         elif at - before.until <= ONE_STAY:
             stay = replace(before, until=at)

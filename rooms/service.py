@@ -11,7 +11,7 @@ SessionUnknown, and StorageFailed; then nothing has changed.
 import asyncio
 import secrets
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from types import MappingProxyType
@@ -51,6 +51,8 @@ log = structlog.get_logger(__name__)
 # A room with nobody in it stays at hand for this long: people come back.
 _KEPT_S: Final = 60.0
 _CONFLICTS_MAX: Final = 3
+# Looked at in one turn of the loop, 2 ms, and stored in one transaction, 3 ms.
+_ROOMS_AT_ONCE: Final = 100
 
 Decision = Callable[[Session], Change]
 
@@ -351,31 +353,35 @@ class SessionService:
             await self._expire(await self._room(session), now)
 
     async def observe(self) -> None:
-        """Note who is there and store it. To be called about once a second. O(rooms)."""
-        unsaved: list[tuple[_Room, list[Interval]]] = []
-        for room in self._rooms.values():
-            if room.lane.locked():  # its command looks; what it signs must not grow meanwhile
-                continue
-            self._look(room)
-            if stays := room.attendance.take_unsaved():
-                unsaved.append((room, stays))
-        if not unsaved:
-            return
-        try:
-            async with self._database.transaction() as connection:
-                await store.save_intervals(
-                    connection,
-                    [(room.session.id, stay) for room, stays in unsaved for stay in stays],
-                )
-        except BaseException:
-            for room, stays in unsaved:
-                room.attendance.put_back(stays)
-            raise
+        """Note who is there and store it. To be called about once a second. O(rooms).
+
+        Some rooms at a time: what else there is to do, and to store, does not wait for all.
+        """
+        for rooms in _some_at_a_time(list(self._rooms.values())):
+            for room in rooms:
+                if not room.lane.locked():  # its command looks; what it signs must not grow
+                    self._look(room)
+            await asyncio.sleep(0)
+        unsaved = [room for room in self._rooms.values() if not room.attendance.saved]
+        for rooms in _some_at_a_time(unsaved):
+            await self._store_attendance(rooms)
 
     async def settle(self) -> None:
         """Wait until the news that was heard is worked in."""
         while self._news:
             await asyncio.wait(self._news)
+
+    async def _store_attendance(self, rooms: Sequence[_Room]) -> None:
+        taken = [(room, room.attendance.take_unsaved()) for room in rooms]
+        try:
+            async with self._database.transaction() as connection:
+                await store.save_intervals(
+                    connection, [(room.session.id, stay) for room, stays in taken for stay in stays]
+                )
+        except BaseException:
+            for room, stays in taken:
+                room.attendance.put_back(stays)
+            raise
 
     async def _expire(self, room: _Room, now: datetime) -> None:
         if lifecycle.expire(room.session, now, self._overtime).session is room.session:
@@ -539,3 +545,8 @@ class SessionService:
         if room is None:
             raise SessionUnknown(session)
         return room
+
+
+def _some_at_a_time(rooms: Sequence[_Room]) -> Iterator[Sequence[_Room]]:
+    for first in range(0, len(rooms), _ROOMS_AT_ONCE):
+        yield rooms[first : first + _ROOMS_AT_ONCE]

@@ -3,13 +3,13 @@
 Every function works in the caller's transaction.
 """
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any, Final
 
-from sqlalchemy import Insert, Row, Select, bindparam, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Row, Select, TextClause, bindparam, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rooms.attendance import Interval
@@ -18,24 +18,28 @@ from rooms.lifecycle import GRACE, first_version
 from rooms.session import Ended, Invitation, Session
 from rooms.vocabulary import ParticipantId, SessionId, UserId
 
-
-def _later_end(row: postgresql.Insert | sqlite.Insert) -> Insert:
-    """Insert an interval; of one that is there, the later end stays."""
-    return row.on_conflict_do_update(
-        index_elements=["session_id", "participant_id", "kind", "since"],
-        set_={"until": row.excluded.until},
-        where=attendance.c.until < row.excluded.until,
-    )
-
-
 # Made once: to put a statement together takes longer than to carry it out.
 _SAVE: Final = update(sessions).where(
     sessions.c.id == bindparam("of_session"),
     sessions.c.incarnation == bindparam("of_incarnation"),
 )
-_SAVE_INTERVAL: Final[Mapping[str, Insert]] = {
-    "postgresql": _later_end(postgresql.insert(attendance)),
-    "sqlite": _later_end(sqlite.insert(attendance)),
+# All of them as one JSON text: a thousand rows take 6 ms, and 20 ms as that many sets of values,
+# during which nothing else runs.
+_SAVE_INTERVALS: Final[Mapping[str, TextClause]] = {
+    dialect: text(
+        "INSERT INTO attendance (session_id, participant_id, kind, since, until)"
+        f" SELECT {rows}"
+        " ON CONFLICT (session_id, participant_id, kind, since) DO UPDATE"
+        " SET until = excluded.until WHERE attendance.until < excluded.until"
+    )
+    for dialect, rows in {
+        "postgresql": "row ->> 0, row ->> 1, row ->> 2,"
+        " CAST(row ->> 3 AS timestamp) AT TIME ZONE 'UTC',"
+        " CAST(row ->> 4 AS timestamp) AT TIME ZONE 'UTC'"
+        " FROM json_array_elements(CAST(:rows AS json)) AS row",
+        "sqlite": "value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4"
+        " FROM json_each(:rows) WHERE true",  # without a WHERE, its parser takes ON for a join's
+    }.items()
 }
 _ONE: Final = select(sessions).where(sessions.c.id == bindparam("of_session"))
 _INVITED: Final = (
@@ -138,20 +142,23 @@ async def due(connection: AsyncConnection, now: datetime) -> list[SessionId]:
 async def save_intervals(
     connection: AsyncConnection, stays: Iterable[tuple[SessionId, Interval]]
 ) -> None:
-    """Store intervals; of one that is stored already, the later end stays."""
-    rows = [
-        {
-            "session_id": session,
-            "participant_id": stay.participant,
-            "kind": stay.kind,
-            "since": stay.since,
-            "until": stay.until,
-        }
+    """Store intervals; of one that is stored already, the later end stays.
+
+    An interval is not to be given twice.
+    """
+    # In one order everywhere: two transactions with rows in common wait for each other once.
+    rows = sorted(
+        (session, stay.participant, stay.kind, _text(stay.since), _text(stay.until))
         for session, stay in stays
-    ]
-    if not rows:
-        return
-    await connection.execute(_SAVE_INTERVAL[connection.dialect.name], rows)
+    )
+    if rows:
+        statement = _SAVE_INTERVALS[connection.dialect.name]
+        await connection.execute(statement, {"rows": json.dumps(rows)})
+
+
+def _text(instant: datetime) -> str:
+    """As SQLite keeps what `schema.Instant` gives it."""
+    return instant.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
 
 
 async def intervals(

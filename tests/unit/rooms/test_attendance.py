@@ -64,6 +64,17 @@ def test_a_sign_older_than_the_last_says_nothing_new() -> None:
     assert attendance.intervals == [stay(MAYA, 5, 5)]
 
 
+def test_a_sign_that_is_looked_at_again_a_moment_later_is_not_a_new_one() -> None:
+    attendance = Attendance()
+    attendance.seen(MAYA, "socket", at(5))
+    attendance.take_unsaved()
+    attendance.seen(MAYA, "socket", at(5.000_01))
+    assert attendance.saved
+    attendance.left(MAYA)
+    attendance.seen(MAYA, "socket", at(5.000_02))
+    assert attendance.intervals == [stay(MAYA, 5, 5, "socket")]
+
+
 def test_what_was_stored_before_a_restart_grows_no_more() -> None:
     attendance = Attendance([stay(MAYA, 0, 10)])
     attendance.seen(MAYA, "media", at(12))

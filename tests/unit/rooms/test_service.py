@@ -1,12 +1,16 @@
 """The service: what it stores, what it tells media and audience, in which order."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import timedelta
 
 import pytest
 from sqlalchemy import insert, select, text, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
+from rooms import service as service_module
 from rooms import store
+from rooms.attendance import Interval
 from rooms.db.engine import Database, StorageFailed
 from rooms.db.schema import events, sessions, users
 from rooms.errors import SeatReplaced, SessionOver, SessionUnknown
@@ -14,7 +18,7 @@ from rooms.events import SessionEnded
 from rooms.hooks import Hooks
 from rooms.lifecycle import GRACE
 from rooms.service import Person, SessionService
-from rooms.session import Seat, Session
+from rooms.session import Ended, Seat, Session
 from rooms.vocabulary import ParticipantId, SessionId, UserId
 from tests.support.fake_clock import FakeClock
 from tests.support.world import World
@@ -537,6 +541,49 @@ async def test_presence_that_could_not_be_stored_is_stored_by_the_next_look(
     stays = (await service.attendance([session.id]))[session.id]
     assert max(stay.until for stay in stays) == clock.now()
     assert (await service.end(lena)).overlap_s == 1
+
+
+async def test_an_end_waits_for_some_rooms_to_be_stored_and_not_for_all(
+    service: SessionService, world: World, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service_module, "_ROOMS_AT_ONCE", 1)
+    seats = [(await live(service, await book(service, clock), world))[0] for _ in range(5)]
+    clock.advance(1)
+    stored: list[SessionId] = []
+    ending: list[asyncio.Task[Ended]] = []
+    save_intervals = store.save_intervals
+
+    async def save_and_end(
+        connection: AsyncConnection, stays: Sequence[tuple[SessionId, Interval]]
+    ) -> None:
+        if not ending:
+            ending.append(asyncio.create_task(service.end(seats[0])))
+            await asyncio.sleep(0)  # it queues
+        stored.append(stays[0][0])
+        await save_intervals(connection, stays)
+
+    monkeypatch.setattr(store, "save_intervals", save_and_end)
+    await service.observe()
+    await ending[0]
+    assert seats[0].session in stored[1:4]
+    assert len(stored) == 6
+
+
+async def test_what_is_known_of_many_rooms_is_stored_once_whatever_was_stored_before(
+    service: SessionService, world: World, clock: FakeClock
+) -> None:
+    sessions = [await book(service, clock) for _ in range(3)]
+    for one in sessions:
+        await live(service, one, world)
+    await pass_seconds(service, clock, 3)
+    attendance = await service.attendance([one.id for one in sessions])
+    for stays in attendance.values():
+        assert {(stay.kind, stay.until - stay.since) for stay in stays} == {
+            ("media", timedelta(seconds=3)),
+            ("socket", timedelta(seconds=3)),
+        }
+        assert len(stays) == 4
+        assert {stay.until for stay in stays} == {clock.now()}
 
 
 async def test_the_receipt_is_stored_with_the_end(
